@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Thin: the work is done by the scripts, which can be run by hand as well.
+
+ARCH ?= arm64
+KIND ?= feature
+S := scripts
+export GMEM_CACHE KSRC
+
+# Each target's help is the comment after its two hashes.
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 16
+	@echo
+	@echo "GMEM_CACHE=dir  where sources and builds go (default: build)"
+	@echo "KSRC=dir|tar    Linux 7.3 source to use instead of Debian's package"
+
+setup: ## install the Debian packages that the other targets need
+	@$(S)/setup
+
+source: ## fetch the Linux 7.3 source; make the stock and the feature tree
+	@$(S)/source
+
+image: ## build a kernel: ARCH=arm64|x86 KIND=stock|feature|debug
+	@$(S)/image $(ARCH) $(KIND)
+
+selftests: ## build the KVM selftests for ARCH=arm64|x86
+	@$(S)/build-selftests $(ARCH)
+
+demo: ## show compaction with running protected VMs, stock and feature kernel
+	@$(S)/demo
+
+check: ## everything that CI checks; CHECK=glob runs a part of it
+	@$(S)/check $(CHECK)
+
+lint: ## checkpatch, sparse, W=1 and shellcheck
+	@$(S)/lint
+
+edit: ## make a git tree to change kernel files in (EDIT=dir)
+	@$(S)/series edit
+
+patches: ## write that tree's commits back to patches/ and the new files
+	@$(S)/series export
+
+series: ## write the complete series for git am to build/series
+	@$(S)/series make
+
+check-series: ## build after each patch of the series (slow)
+	@$(S)/series check
+
+apply: ## put the feature into the Linux 7.3 tree at KDIR=dir
+	@$(S)/apply apply "$(KDIR)"
+
+unapply: ## take the feature out of the tree at KDIR=dir
+	@$(S)/apply unapply "$(KDIR)"
+
+clean: ## remove logs and results
+	@$(S)/clean
+
+distclean: ## remove the whole cache: sources and builds
+	@$(S)/clean all
+
+.PHONY: help setup source image selftests demo check lint edit patches \
+	series check-series apply unapply clean distclean

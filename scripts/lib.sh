@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the scripts share: paths, messages, locks, and where the project's own
+# kernel files are.  Sourced, never run.
+
+set -euo pipefail
+
+# The kernel version that the hooks in patches/ are written against.
+kbase=7.3
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cache=${GMEM_CACHE:-$repo/build}
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd -P)
+# Logs and results belong to the checkout, even where the cache is shared.
+build=$repo/build
+patchdir=$repo/patches/$kbase
+series=$patchdir/series
+
+# Top-level directories of the repo that mirror the kernel's.  Files in them
+# have the path that they have in the kernel; kernel/configs is for the
+# scripts only and stays out of the tree.
+mirror_dirs=(mm virt arch include lib drivers tools Documentation)
+
+export LC_ALL=C
+
+me=$(basename "$0")
+
+note() { printf '%s: %s\n' "$me" "$*" >&2; }
+die() { note "$*"; exit 1; }
+
+# need TOOL...: every tool must be there; setup is what installs them.
+need() {
+	local t missing=()
+
+	for t in "$@"; do
+		command -v "$t" > /dev/null || missing+=("$t")
+	done
+	((${#missing[@]} == 0)) ||
+		die "not installed: ${missing[*]} (run: make setup)"
+}
+
+# A directory for temporary files that is gone when the script is.
+tmpdir() {
+	mkdir -p "$cache/tmp"
+	tmp=$(mktemp -d "$cache/tmp/$me.XXXXXX")
+	# git must never take the checkout around the cache for its own.
+	export GIT_CEILING_DIRECTORIES=$cache/tmp
+	trap 'rm -rf "$tmp"' EXIT
+}
+
+# lock NAME [shared]: held until the script ends.
+lock() {
+	local fd how=-x
+
+	[[ ${2:-} != shared ]] || how=-s
+	mkdir -p "$cache/lock"
+	exec {fd}> "$cache/lock/$1"
+	if ! flock -n "$how" "$fd"; then
+		note "waiting for another run that uses $1"
+		flock "$how" "$fd"
+	fi
+	printf -v "lock_${1//[^a-z0-9]/_}" '%s' "$fd"
+}
+
+# The version of the kernel tree in $1, or nothing where it is none.
+tree_version() {
+	[[ -f $1/Makefile ]] || return 0
+	sed -n '1,8{
+		s/^VERSION = *//p
+		s/^PATCHLEVEL = */./p
+		s/^SUBLEVEL = */./p
+	}' "$1/Makefile" | tr -d '\n'
+}
+
+# check_base DIR: DIR must hold a tree of the base version.
+check_base() {
+	local v
+
+	v=$(tree_version "$1")
+	[[ -n $v ]] || die "$1 is no Linux source tree"
+	[[ $v == "$kbase" || $v == "$kbase".* ]] ||
+		die "$1 is Linux $v, but the patches are for $kbase"
+}
+
+# The series file as "patch newfile..." lines, without comments.
+series_lines() {
+	[[ -f $series ]] || die "$series is missing"
+	sed -e '/^[[:space:]]*#/d' -e '/^[[:space:]]*$/d' -e 's/:/ /' "$series"
+}
+
+series_patches() { series_lines | awk '{ print $1 }'; }
+
+series_newfiles() {
+	series_lines | awk '{ for (i = 2; i <= NF; i++) print $i }' | sort -u
+}
+
+# The files that the patches named on the command line change.
+patched_files() {
+	(($# == 0)) || sed -n 's,^diff --git a/\(.*\) b/.*,\1,p' "$@" | sort -u
+}
+
+# All patch files, with their paths, in order.
+patch_paths() { series_patches | sed "s,^,$patchdir/,"; }
