@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "../guest/protocol.h"
+#include "../uapi.h"
+#include "../vm.h"
+
+#define CORE_REG(r) \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
+	 KVM_REG_ARM_CORE_REG(regs.r))
+
+unsigned long arch_vm_type(const struct vm_config *config)
+{
+	return config->protected ? KVM_VM_TYPE_ARM_PROTECTED : 0;
+}
+
+static int set_reg(struct vm *vm, uint64_t id, uint64_t value)
+{
+	struct kvm_one_reg reg = {
+		.id = id,
+		.addr = (uintptr_t)&value,
+	};
+
+	if (ioctl(vm->vcpu_fd, KVM_SET_ONE_REG, &reg))
+		return vm_fail(vm, "KVM_SET_ONE_REG 0x%llx: %m",
+			       (unsigned long long)id);
+	return 0;
+}
+
+int arch_vcpu_setup(struct vm *vm)
+{
+	struct kvm_vcpu_init init;
+
+	memset(&init, 0, sizeof(init));
+	if (ioctl(vm->fd, KVM_ARM_PREFERRED_TARGET, &init))
+		return vm_fail(vm, "KVM_ARM_PREFERRED_TARGET: %m");
+	init.features[0] = 1U << KVM_ARM_VCPU_PSCI_0_2;
+	if (ioctl(vm->vcpu_fd, KVM_ARM_VCPU_INIT, &init))
+		return vm_fail(vm, "KVM_ARM_VCPU_INIT: %m");
+
+	if (set_reg(vm, CORE_REG(pc), GUEST_BASE) ||
+	    set_reg(vm, CORE_REG(regs[0]), vm->config.nr_pages) ||
+	    set_reg(vm, CORE_REG(regs[1]), vm->config.seed) ||
+	    set_reg(vm, CORE_REG(regs[2]), vm->config.step))
+		return -1;
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * gmem-bench: measure what guest memory does to physical fragmentation.
+ *
+ * One program for both ends: it runs inside the kernel under test, where it
+ * plays the VMM and reads the allocator's state, and on the machine that
+ * started that kernel, where it turns the figures into a report.
+ */
+#ifndef GMEM_BENCH_H
+#define GMEM_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define MIB		(1024UL * 1024)
+
+/* Room for one line of explanation, kept beside what it explains. */
+#define ERR_LEN		200
+
+int cmd_frag(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_selftest(int argc, char **argv);
+
+/* util.c */
+__attribute__((noreturn, format(printf, 1, 2)))
+void die(const char *fmt, ...);
+__attribute__((format(printf, 1, 2)))
+void note(const char *fmt, ...);
+void *xcalloc(size_t n, size_t size);
+char *xstrdup(const char *s);
+char *read_text(const char *path);
+int write_text(const char *path, const char *text);
+long long read_number(const char *path, long long fallback);
+double now_seconds(void);
+void sleep_ms(unsigned int ms);
+uint64_t vmstat_value(const char *name);
+
+/* An option of a subcommand: --name=value, or --name where value is NULL. */
+bool option(const char *arg, const char *name, const char **value);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How the guest and the VMM talk: 64-bit accesses to one page of MMIO. A
+ * protected guest can do that much without sharing a page.
+ */
+#ifndef GMEM_BENCH_PROTOCOL_H
+#define GMEM_BENCH_PROTOCOL_H
+
+#define GUEST_MMIO	0x09000000UL
+#define GUEST_BASE	0x80000000UL
+/* Code and stack of the guest; the memory that it checks lies behind. */
+#define GUEST_IMAGE	0x10000UL
+
+/* Written by the guest. */
+#define REG_FAULTED	0x00	/* pages written for the first time */
+#define REG_CHECKED	0x08	/* pages checked since the last report */
+#define REG_MISMATCH	0x10	/* number of a page with wrong content */
+#define REG_STOPPED	0x18	/* the last report, with any value */
+#define REG_FAULT	0x20	/* the guest took an exception: its cause */
+/* Read by the guest. */
+#define REG_COMMAND	0x40
+
+#define COMMAND_GO	0
+#define COMMAND_STOP	1
+
+/* A report every so many pages. */
+#define GUEST_BATCH	256
+
+#endif

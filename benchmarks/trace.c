@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "bench.h"
+#include "trace.h"
+
+#define TRACEFS		"/sys/kernel/tracing"
+#define INSTANCE	TRACEFS "/instances/gmem-bench"
+#define MOVE_EVENT	INSTANCE "/events/kvm/kvm_gmem_migrate_folio"
+#define END_EVENT	INSTANCE "/events/compaction/mm_compaction_end"
+
+bool trace_start(bool each)
+{
+	if (mkdir(INSTANCE, 0700) && errno == ENOENT) {
+		if (mount("tracefs", TRACEFS, "tracefs", 0, NULL))
+			return false;
+		mkdir(INSTANCE, 0700);
+	}
+
+	/* Histograms lose nothing, however many events there are. */
+	write_text(END_EVENT "/trigger", "hist:keys=status");
+	if (write_text(MOVE_EVENT "/trigger",
+		       "hist:keys=backend,ret:size=256"))
+		return false;
+	if (!each)
+		return true;
+	write_text(INSTANCE "/buffer_size_kb", "8192");
+	return !write_text(MOVE_EVENT "/enable", "1");
+}
+
+/* The value of "@name: value" or "@name=value" inside a line. */
+static bool line_field(const char *line, const char *name, char *out,
+		       size_t room)
+{
+	size_t len = strlen(name), n;
+	const char *p;
+
+	for (p = line; (p = strstr(p, name)); p += len) {
+		const char *value = p + len;
+
+		if (p > line && !strchr("{ ,(", p[-1]))
+			continue;
+		if (*value != ':' && *value != '=')
+			continue;
+		value++;
+		value += strspn(value, " ");
+		n = strcspn(value, " ,}\n");
+		if (n >= room)
+			n = room - 1;
+		memcpy(out, value, n);
+		out[n] = '\0';
+		return true;
+	}
+	return false;
+}
+
+static void json_count(struct json *obj, const char *key, double more)
+{
+	struct json *value = json_get(obj, key);
+
+	if (value)
+		value->number += more;
+	else
+		json_add_number(obj, key, more);
+}
+
+struct json *trace_parse_backends(const char *hist)
+{
+	struct json *out = json_object(), *backend;
+	char *copy = xstrdup(hist), *line, *save = NULL;
+
+	for (line = strtok_r(copy, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char name[64], ret[32], hits[32];
+
+		if (*line != '{' ||
+		    !line_field(line, "backend", name, sizeof(name)) ||
+		    !line_field(line, "ret", ret, sizeof(ret)) ||
+		    !line_field(line, "hitcount", hits, sizeof(hits)))
+			continue;
+
+		backend = json_get(out, name);
+		if (!backend) {
+			backend = json_add(out, name, json_object());
+			json_add_number(backend, "moved", 0);
+			json_add_number(backend, "failed", 0);
+			json_add(backend, "errors", json_object());
+		}
+		if (!atoi(ret)) {
+			json_count(backend, "moved", atof(hits));
+			continue;
+		}
+		json_count(backend, "failed", atof(hits));
+		json_count(json_get(backend, "errors"), ret, atof(hits));
+	}
+	free(copy);
+	return out;
+}
+
+struct json *trace_backends(void)
+{
+	char *hist = read_text(MOVE_EVENT "/hist");
+	struct json *out = trace_parse_backends(hist ? hist : "");
+
+	free(hist);
+	return out;
+}
+
+struct json *trace_compaction(void)
+{
+	char *hist = read_text(END_EVENT "/hist"), *line, *save = NULL;
+	struct json *out = json_object();
+
+	if (!hist)
+		return out;
+	for (line = strtok_r(hist, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char status[32], hits[32];
+
+		if (*line == '{' &&
+		    line_field(line, "status", status, sizeof(status)) &&
+		    line_field(line, "hitcount", hits, sizeof(hits)))
+			json_count(out, status, atof(hits));
+	}
+	free(hist);
+	return out;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+uint64_t percentile(const uint64_t *sorted, size_t nr, double percent)
+{
+	size_t rank = (size_t)(percent / 100 * nr);
+
+	if (!nr)
+		return 0;
+	/* The smallest value that @percent of all values do not exceed. */
+	if (rank < percent / 100 * nr)
+		rank++;
+	return sorted[rank ? rank - 1 : 0];
+}
+
+struct json *trace_parse_durations(const char *events)
+{
+	struct json *out = json_object();
+	char *copy = xstrdup(events), *line, *save = NULL;
+	uint64_t *ns = NULL, sum = 0;
+	size_t nr = 0, room = 0, i;
+
+	for (line = strtok_r(copy, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char ret[32], duration[32];
+
+		if (!line_field(line, "ret", ret, sizeof(ret)) || atoi(ret) ||
+		    !line_field(line, "duration_ns", duration,
+				sizeof(duration)))
+			continue;
+		if (nr == room) {
+			room = room ? 2 * room : 4096;
+			ns = realloc(ns, room * sizeof(*ns));
+			if (!ns)
+				die("out of memory");
+		}
+		ns[nr++] = strtoull(duration, NULL, 10);
+	}
+	free(copy);
+
+	if (nr)
+		qsort(ns, nr, sizeof(*ns), compare_u64);
+	for (i = 0; i < nr; i++)
+		sum += ns[i];
+
+	json_add_number(out, "moves", nr);
+	json_add_number(out, "p50_ns", percentile(ns, nr, 50));
+	json_add_number(out, "p99_ns", percentile(ns, nr, 99));
+	json_add_number(out, "max_ns", percentile(ns, nr, 100));
+	json_add_number(out, "mean_ns", nr ? (double)sum / nr : 0);
+	free(ns);
+	return out;
+}
+
+struct json *trace_durations(void)
+{
+	char *events = read_text(INSTANCE "/trace");
+	struct json *out = trace_parse_durations(events ? events : "");
+
+	free(events);
+	return out;
+}

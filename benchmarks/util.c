@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+void die(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("gmem-bench: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+void note(const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "[%8.2f] ", now_seconds());
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+void *xcalloc(size_t n, size_t size)
+{
+	void *p = calloc(n, size);
+
+	if (!p)
+		die("out of memory");
+	return p;
+}
+
+char *xstrdup(const char *s)
+{
+	char *copy = strdup(s);
+
+	if (!copy)
+		die("out of memory");
+	return copy;
+}
+
+/* The whole file as a string, NULL with errno set where it cannot be read. */
+char *read_text(const char *path)
+{
+	size_t size = 0, room = 4096;
+	char *text;
+	ssize_t n;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+
+	text = xcalloc(1, room);
+	while ((n = read(fd, text + size, room - size - 1)) > 0) {
+		size += n;
+		if (room - size < 2) {
+			room *= 2;
+			text = realloc(text, room);
+			if (!text)
+				die("out of memory");
+		}
+	}
+	close(fd);
+	if (n < 0) {
+		free(text);
+		return NULL;
+	}
+	text[size] = '\0';
+	return text;
+}
+
+/* One write(), as proc and sysfs files want it. 0 or a negative errno. */
+int write_text(const char *path, const char *text)
+{
+	size_t len = strlen(text);
+	int fd, ret = 0;
+
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, len) != (ssize_t)len)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+long long read_number(const char *path, long long fallback)
+{
+	char *text = read_text(path), *end;
+	long long value;
+
+	if (!text)
+		return fallback;
+	value = strtoll(text, &end, 0);
+	if (end == text)
+		value = fallback;
+	free(text);
+	return value;
+}
+
+double now_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+void sleep_ms(unsigned int ms)
+{
+	struct timespec ts = {
+		.tv_sec = ms / 1000,
+		.tv_nsec = (ms % 1000) * 1000000L,
+	};
+
+	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
+		;
+}
+
+uint64_t vmstat_value(const char *name)
+{
+	char *text = read_text("/proc/vmstat"), *line, *save = NULL;
+	size_t len = strlen(name);
+	uint64_t value = 0;
+
+	if (!text)
+		return 0;
+	for (line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		if (!strncmp(line, name, len) && line[len] == ' ') {
+			value = strtoull(line + len, NULL, 10);
+			break;
+		}
+	}
+	free(text);
+	return value;
+}
+
+bool option(const char *arg, const char *name, const char **value)
+{
+	size_t len = strlen(name);
+
+	if (strncmp(arg, "--", 2) || strncmp(arg + 2, name, len))
+		return false;
+	arg += 2 + len;
+	if (!value)
+		return *arg == '\0';
+	if (*arg != '=')
+		return false;
+	*value = arg + 1;
+	return true;
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest/pattern.h"
+#include "guest/protocol.h"
+#include "uapi.h"
+#include "vm.h"
+
+int vm_fail(struct vm *vm, const char *fmt, ...)
+{
+	va_list ap;
+
+	/* The first reason is the cause, later ones follow from it. */
+	if (vm->dead)
+		return -1;
+	va_start(ap, fmt);
+	vsnprintf(vm->error, sizeof(vm->error), fmt, ap);
+	va_end(ap);
+	vm->dead = true;
+	return -1;
+}
+
+static int vm_alloc_memory(struct vm *vm)
+{
+	struct kvm_create_guest_memfd gmem = {
+		.size = vm->mem_size,
+		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+	};
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+	if (vm->config.memory != VM_MEM_ANON) {
+		if (vm->config.memory == VM_MEM_GMEM_MIGRATABLE)
+			gmem.flags |= GUEST_MEMFD_FLAG_MIGRATABLE;
+		vm->gmem_fd = ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &gmem);
+		if (vm->gmem_fd < 0)
+			return vm_fail(vm, "KVM_CREATE_GUEST_MEMFD: %m");
+		flags = MAP_SHARED;
+	}
+
+	vm->mem = mmap(NULL, vm->mem_size, PROT_READ | PROT_WRITE, flags,
+		       vm->gmem_fd, 0);
+	if (vm->mem == MAP_FAILED) {
+		vm->mem = NULL;
+		return vm_fail(vm, "mmap of guest memory: %m");
+	}
+	/* Single pages are what interleaves; errors mean there are no others. */
+	madvise(vm->mem, vm->mem_size, MADV_NOHUGEPAGE);
+	return 0;
+}
+
+static int vm_set_memory(struct vm *vm)
+{
+	struct kvm_userspace_memory_region2 slot2 = {
+		.guest_phys_addr = GUEST_BASE,
+		.memory_size = vm->mem_size,
+		.userspace_addr = (uintptr_t)vm->mem,
+		.flags = KVM_MEM_GUEST_MEMFD,
+		.guest_memfd = vm->gmem_fd,
+	};
+	struct kvm_userspace_memory_region slot = {
+		.guest_phys_addr = GUEST_BASE,
+		.memory_size = vm->mem_size,
+		.userspace_addr = (uintptr_t)vm->mem,
+	};
+
+	if (vm->config.memory == VM_MEM_ANON) {
+		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
+			return vm_fail(vm, "KVM_SET_USER_MEMORY_REGION: %m");
+	} else {
+		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &slot2))
+			return vm_fail(vm, "KVM_SET_USER_MEMORY_REGION2: %m");
+	}
+	return 0;
+}
+
+static int vm_create_vcpu(struct vm *vm)
+{
+	vm->vcpu_fd = ioctl(vm->fd, KVM_CREATE_VCPU, 0UL);
+	if (vm->vcpu_fd < 0)
+		return vm_fail(vm, "KVM_CREATE_VCPU: %m");
+
+	vm->run_size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0UL);
+	vm->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       vm->vcpu_fd, 0);
+	if (vm->run == MAP_FAILED) {
+		vm->run = NULL;
+		return vm_fail(vm, "mmap of the vCPU: %m");
+	}
+	return arch_vcpu_setup(vm);
+}
+
+int vm_create(struct vm *vm, const struct vm_config *config)
+{
+	memset(vm, 0, sizeof(*vm));
+	vm->config = *config;
+	vm->fd = vm->vcpu_fd = vm->gmem_fd = -1;
+	vm->mem_size = GUEST_IMAGE + config->nr_pages * PATTERN_PAGE;
+
+	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (vm->kvm_fd < 0)
+		return vm_fail(vm, "/dev/kvm: %m");
+	vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, arch_vm_type(config));
+	if (vm->fd < 0)
+		return vm_fail(vm, "KVM_CREATE_VM: %m");
+
+	if (vm_alloc_memory(vm))
+		return -1;
+	memcpy(vm->mem, guest_image, guest_image_end - guest_image);
+	__builtin___clear_cache(vm->mem, (char *)vm->mem + GUEST_IMAGE);
+
+	if (vm_set_memory(vm))
+		return -1;
+	return vm_create_vcpu(vm);
+}
+
+
+/* The guest wrote @value to @reg. True where that ends vm_run(). */
+static bool handle_write(struct vm *vm, uint64_t reg, uint64_t value,
+			 enum vm_event *event)
+{
+	switch (reg) {
+	case REG_FAULTED:
+		vm->faulted = value;
+		*event = VM_FAULTED;
+		return true;
+	case REG_CHECKED:
+		vm->checked += value;
+		*event = VM_CHECKED;
+		return true;
+	case REG_MISMATCH:
+		vm->mismatches++;
+		return false;
+	case REG_STOPPED:
+		*event = VM_STOPPED;
+		return true;
+	case REG_FAULT:
+		vm_fail(vm, "the guest took an exception, cause 0x%llx",
+			(unsigned long long)value);
+		break;
+	default:
+		vm_fail(vm, "the guest wrote to no register, 0x%llx",
+			(unsigned long long)reg);
+	}
+	*event = VM_DEAD;
+	return true;
+}
+
+enum vm_event vm_run(struct vm *vm)
+{
+	struct kvm_run *run = vm->run;
+	enum vm_event event;
+
+	for (;;) {
+		uint64_t value = 0;
+
+		if (ioctl(vm->vcpu_fd, KVM_RUN, 0UL) < 0) {
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			vm_fail(vm, "KVM_RUN: %m");
+			return VM_DEAD;
+		}
+		if (run->exit_reason != KVM_EXIT_MMIO ||
+		    (run->mmio.phys_addr & ~(PATTERN_PAGE - 1)) != GUEST_MMIO ||
+		    run->mmio.len != sizeof(value)) {
+			vm_fail(vm, "unexpected exit, reason %u",
+				run->exit_reason);
+			return VM_DEAD;
+		}
+
+		if (!run->mmio.is_write) {
+			value = vm->stop ? COMMAND_STOP : COMMAND_GO;
+			memcpy(run->mmio.data, &value, sizeof(value));
+			continue;
+		}
+		memcpy(&value, run->mmio.data, sizeof(value));
+		if (handle_write(vm, run->mmio.phys_addr - GUEST_MMIO, value,
+				 &event))
+			return event;
+	}
+}
+
+void vm_destroy(struct vm *vm)
+{
+	/*
+	 * The order in which a VMM's exit closes things: the memory's file
+	 * holds a reference on the VM, so it goes before.
+	 */
+	if (vm->run)
+		munmap(vm->run, vm->run_size);
+	if (vm->vcpu_fd >= 0)
+		close(vm->vcpu_fd);
+	if (vm->mem)
+		munmap(vm->mem, vm->mem_size);
+	if (vm->gmem_fd >= 0)
+		close(vm->gmem_fd);
+	if (vm->fd >= 0)
+		close(vm->fd);
+	if (vm->kvm_fd >= 0)
+		close(vm->kvm_fd);
+	vm->run = NULL;
+	vm->mem = NULL;
+	vm->vcpu_fd = vm->gmem_fd = vm->fd = vm->kvm_fd = -1;
+}
+
+long long vm_stat(struct vm *vm, const char *name)
+{
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *desc;
+	long long value = -1;
+	size_t desc_size;
+	uint32_t i;
+	int fd;
+
+	fd = ioctl(vm->fd, KVM_GET_STATS_FD, NULL);
+	if (fd < 0)
+		return -1;
+	if (pread(fd, &header, sizeof(header), 0) != sizeof(header))
+		goto out;
+
+	desc_size = sizeof(*desc) + header.name_size;
+	desc = xcalloc(1, desc_size);
+	for (i = 0; i < header.num_desc; i++) {
+		off_t at = header.desc_offset + i * desc_size;
+		uint64_t data;
+
+		if (pread(fd, desc, desc_size, at) != (ssize_t)desc_size)
+			break;
+		if (strncmp(desc->name, name, header.name_size))
+			continue;
+		at = header.data_offset + desc->offset;
+		if (pread(fd, &data, sizeof(data), at) == sizeof(data))
+			value = data;
+		break;
+	}
+	free(desc);
+out:
+	close(fd);
+	return value;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A minimal VMM: one vCPU, one memory slot, one payload. */
+#ifndef GMEM_BENCH_VM_H
+#define GMEM_BENCH_VM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench.h"
+
+struct kvm_run;
+
+/* What the guest's memory is made of. */
+enum vm_memory {
+	VM_MEM_ANON,		/* private anonymous memory of the VMM */
+	VM_MEM_GMEM,		/* guest_memfd, mappable */
+	VM_MEM_GMEM_MIGRATABLE,	/* the same, and the kernel may move it */
+};
+
+struct vm_config {
+	enum vm_memory memory;
+	bool protected;		/* the host cannot read the guest's memory */
+	uint64_t nr_pages;	/* that the guest fills and checks */
+	uint64_t seed;
+	uint64_t step;		/* pages between two reports of the filling */
+};
+
+struct vm {
+	struct vm_config config;
+	int kvm_fd;
+	int fd;
+	int vcpu_fd;
+	int gmem_fd;
+	struct kvm_run *run;
+	size_t run_size;
+	void *mem;
+	size_t mem_size;
+
+	uint64_t faulted;
+	_Atomic uint64_t checked;
+	_Atomic uint64_t mismatches;
+	_Atomic bool stop;	/* tell the guest at its next question */
+	_Atomic bool dead;	/* error says of what */
+	char error[ERR_LEN];
+};
+
+/* What vm_run() came back for. */
+enum vm_event {
+	VM_FAULTED,		/* the guest has filled more pages */
+	VM_CHECKED,		/* the guest has checked more pages */
+	VM_STOPPED,		/* as it was told to */
+	VM_DEAD,		/* the guest cannot go on */
+};
+
+/* 0, or -1 with vm->error set. */
+int vm_create(struct vm *vm, const struct vm_config *config);
+enum vm_event vm_run(struct vm *vm);
+void vm_destroy(struct vm *vm);
+
+/* A figure of KVM's per-VM statistics, or -1 where the kernel has none. */
+long long vm_stat(struct vm *vm, const char *name);
+
+__attribute__((format(printf, 2, 3)))
+int vm_fail(struct vm *vm, const char *fmt, ...);
+
+/* Per architecture. */
+extern const char guest_image[], guest_image_end[];
+
+unsigned long arch_vm_type(const struct vm_config *config);
+/* Make a new vCPU start at GUEST_BASE with the payload's arguments. */
+int arch_vcpu_setup(struct vm *vm);
+
+#endif
