@@ -1,8 +1,207 @@
 // SPDX-License-Identifier: GPL-2.0
+/* gmem-bench selftest: the analysis on input whose answers are known. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "bench.h"
+#include "buddy.h"
+#include "census.h"
+#include "guest/pattern.h"
+#include "json.h"
+#include "map.h"
+#include "trace.h"
+
+static int nr_tests, nr_failed;
+
+static void check(bool ok, const char *what)
+{
+	nr_tests++;
+	if (!ok)
+		nr_failed++;
+	printf("%s %d - %s\n", ok ? "ok" : "not ok", nr_tests, what);
+}
+
+static bool near(double a, double b)
+{
+	return fabs(a - b) < 1e-9;
+}
+
+static void test_buddy(void)
+{
+	/* 6 free pages in small blocks, 512 in order 9, 3072 in order 10. */
+	static const char one_zone[] =
+		"Node 0, zone      DMA      2      0      1      0      0"
+		"      0      0      0      0      1      3 \n";
+	static const char two_zones[] =
+		"Node 0, zone    DMA32      1      1      0      0      0"
+		"      0      0      0      0      0      0 \n"
+		"Node 1, zone   Normal      0      0      0      0      0"
+		"      0      0      0      0      0      1 \n";
+	static const char full[] =
+		"Node 0, zone      DMA      0      0      0      0      0"
+		"      0      0      0      0      0      0 \n";
+	struct buddy b;
+
+	check(buddy_parse(&b, one_zone), "buddyinfo of one zone is read");
+	check(b.nr_orders == 11, "eleven orders");
+	check(buddy_free_pages(&b) == 6 + 512 + 3072, "free pages");
+	check(buddy_pages_from(&b, 9) == 3584, "pages in order >= 9");
+	check(near(buddy_share_from(&b, 9), 100.0 * 3584 / 3590),
+	      "share in order >= 9");
+	check(near(buddy_share_from(&b, 10), 100.0 * 3072 / 3590),
+	      "share in order 10");
+	check(near(buddy_unusable(&b, 9), 6.0 / 3590), "unusable index");
+
+	check(buddy_parse(&b, two_zones), "buddyinfo of two zones is read");
+	check(buddy_free_pages(&b) == 3 + 1024, "zones are added up");
+
+	check(buddy_parse(&b, full) && buddy_share_from(&b, 9) == 0 &&
+	      buddy_unusable(&b, 9) == 1, "no free memory at all");
+	check(!buddy_parse(&b, ""), "an empty buddyinfo is refused");
+}
+
+static void test_zones(void)
+{
+	static const char text[] =
+		"Node 0, zone      DMA\n  pages free     470000\n"
+		"        spanned  524288\n        present  524288\n"
+		"      nr_free_pages 470000\n  pagesets\n    cpu: 0\n"
+		"              count:    700\n              high:     900\n"
+		"    cpu: 1\n              count:    42\n"
+		"  start_pfn:           262144\n"
+		"Node 0, zone  Movable\n        spanned  0\n";
+	struct zones z;
+
+	check(zones_parse(&z, text), "zoneinfo is read");
+	check(z.start_pfn == 262144 && z.end_pfn == 262144 + 524288,
+	      "page frames of the zones");
+	check(z.pcp_pages == 742, "pages in per-CPU lists");
+}
+
+static void test_census(void)
+{
+	uint64_t count[256] = { 0 };
+	char letter;
+	int fill;
+
+	count[BLOCK_FREE] = 512;
+	census_block(count, &letter, &fill);
+	check(letter == BLOCK_FREE && fill == 0, "a free block");
+
+	count[BLOCK_FREE] = 511;
+	count[BLOCK_PRIVATE] = 1;
+	census_block(count, &letter, &fill);
+	check(letter == BLOCK_PRIVATE && fill == 1,
+	      "one page in use makes a block not free");
+
+	count[BLOCK_FREE] = 100;
+	count[BLOCK_PRIVATE] = 212;
+	count[BLOCK_MOVABLE] = 200;
+	census_block(count, &letter, &fill);
+	check(letter == BLOCK_PRIVATE && fill == 7,
+	      "a block is its main user's");
+
+	memset(count, 0, sizeof(count));
+	count[BLOCK_HOLE] = 512;
+	census_block(count, &letter, &fill);
+	check(letter == BLOCK_HOLE, "a hole");
+
+	check(map_rgb(BLOCK_FREE, 0) == map_rgb(BLOCK_PRIVATE, 0) &&
+	      map_rgb(BLOCK_PRIVATE, 8) == 0xc62828, "colours are mixed");
+}
+
+static void test_trace(void)
+{
+	static const char hist[] =
+		"# event histogram\n#\n\n"
+		"{ backend: pkvm            , ret:          0 } hitcount:      47000\n"
+		"{ backend: pkvm            , ret:        -11 } hitcount:         12\n"
+		"{ backend: copy            , ret:          0 } hitcount:          3\n"
+		"\nTotals:\n    Hits: 47015\n    Entries: 3\n";
+	static const char events[] =
+		" kcompactd0-39 [000] ..... 1.0: kvm_gmem_migrate_folio: backend=pkvm index=0x1 gfn=0x80001 src_pfn=0x4 dst_pfn=0x5 order=0 mode=1 ret=0 duration_ns=300\n"
+		" kcompactd0-39 [000] ..... 1.1: kvm_gmem_migrate_folio: backend=pkvm index=0x2 gfn=0x80002 src_pfn=0x6 dst_pfn=0x7 order=0 mode=1 ret=-11 duration_ns=900000\n"
+		" kcompactd0-39 [000] ..... 1.2: kvm_gmem_migrate_folio: backend=pkvm index=0x3 gfn=0x80003 src_pfn=0x8 dst_pfn=0x9 order=0 mode=1 ret=0 duration_ns=100\n"
+		" kcompactd0-39 [000] ..... 1.3: kvm_gmem_migrate_folio: backend=pkvm index=0x4 gfn=0x80004 src_pfn=0xa dst_pfn=0xb order=0 mode=1 ret=0 duration_ns=200\n";
+	struct json *out = trace_parse_backends(hist), *pkvm;
+	uint64_t hundred[100];
+	int i;
+
+	pkvm = json_get(out, "pkvm");
+	check(json_get_number(pkvm, "moved", -1) == 47000, "moves counted");
+	check(json_get_number(pkvm, "failed", -1) == 12, "failures counted");
+	check(json_get_number(json_get(pkvm, "errors"), "-11", -1) == 12,
+	      "failures by error");
+	check(json_get_number(json_get(out, "copy"), "moved", -1) == 3,
+	      "backends kept apart");
+
+	out = trace_parse_durations(events);
+	check(json_get_number(out, "moves", -1) == 3,
+	      "failed moves have no duration");
+	check(json_get_number(out, "p50_ns", -1) == 200, "median");
+	check(json_get_number(out, "max_ns", -1) == 300, "maximum");
+
+	for (i = 0; i < 100; i++)
+		hundred[i] = i + 1;
+	check(percentile(hundred, 100, 50) == 50 &&
+	      percentile(hundred, 100, 99) == 99 &&
+	      percentile(hundred, 100, 100) == 100 &&
+	      percentile(hundred, 1, 99) == 1 &&
+	      percentile(hundred, 0, 50) == 0, "percentiles by nearest rank");
+}
+
+static void test_json(void)
+{
+	static const char text[] =
+		"{\"a\":[1,-2.5,\"x\\\"y\\n\"],\"b\":{},\"c\":true,\"d\":null}";
+	struct json *value = json_parse(text);
+	char *copy = NULL;
+	size_t size;
+	FILE *out;
+
+	check(value, "JSON is read");
+	out = open_memstream(&copy, &size);
+	if (value && out)
+		json_print(out, value, -1);
+	if (out)
+		fclose(out);
+	check(copy && !strcmp(copy, text), "and written back as it was");
+	check(!json_parse("{\"a\":}") && !json_parse("[1,]x") &&
+	      !json_parse("{} {}"), "what is not JSON is refused");
+}
+
+static void test_pattern(void)
+{
+	static uint64_t page[PATTERN_WORDS];
+	uint64_t was = pattern_first(1, 7, 3), next = pattern_first(1, 7, 4);
+
+	pattern_write(page, was);
+	check(pattern_check(page, was, next) == 0, "a page as it was written");
+	check(pattern_check(page, was, was) == PATTERN_WORDS,
+	      "a page one write ahead is wrong in every word");
+	page[100] ^= 1;
+	check(pattern_check(page, was, next) == 1, "one bit is noticed");
+	memset(page, 0, sizeof(page));
+	check(pattern_check(page, was, next) >= PATTERN_WORDS - 1,
+	      "a wiped page is noticed");
+	check(pattern_first(1, 7, 3) != pattern_first(2, 7, 3) &&
+	      pattern_first(1, 7, 3) != pattern_first(1, 8, 3),
+	      "guests and pages differ");
+}
+
 int cmd_selftest(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	return 1;
+
+	puts("TAP version 13");
+	test_buddy();
+	test_zones();
+	test_census();
+	test_trace();
+	test_json();
+	test_pattern();
+	printf("1..%d\n", nr_tests);
+	return nr_failed != 0;
 }
