@@ -1,0 +1,636 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Protected VMs whose private pages the host moves while they run. The guest
+ * keeps a sequence in every page and is the only one to check it; the host can
+ * only count moves, and look at what a page's old place holds.
+ */
+#include <linux/falloc.h>
+#include <linux/kernel-page-flags.h>
+
+#include "arm64/pkvm_test.h"
+#include "processor.h"
+
+#define NR_PAGES	2048		/* 8 MiB */
+#define PAGE_WORDS	(SZ_4K / sizeof(u64))
+#define MOVE_SECONDS	30
+#define TRACE_DIR	"/sys/kernel/tracing"
+#define TRACE_EVENT	TRACE_DIR "/events/kvm/kvm_gmem_migrate_folio/enable"
+
+static u64 total_moves = 100000;
+static u64 total_mib = 48;
+static unsigned int total_seconds = 180;
+
+static void require_migratable(void)
+{
+	require_pkvm_flags(GMEM_MIGRATABLE_FLAGS);
+}
+
+static struct gmem_vm *create(u32 nr_vcpus, u64 nr_pages, bool slot0)
+{
+	struct gmem_vm_opts opts = {
+		.type = KVM_VM_TYPE_ARM_PROTECTED,
+		.nr_vcpus = nr_vcpus,
+		.nr_pages = nr_pages,
+		.flags = GMEM_MIGRATABLE_FLAGS,
+		.slot0_gmem = slot0,
+	};
+
+	return gmem_vm_create(&opts);
+}
+
+static void assert_moves(struct gmem_vm *gvm, u64 want, u64 moved)
+{
+	ksft_print_msg("%lu moves, %lu failed, %lu pages checked by vCPU 0\n",
+		       moved, gmem_nr_failed(gvm->vm),
+		       gvm->ctl->vcpu[0].pages);
+	TEST_ASSERT(moved >= want, "%lu moves, not %lu", moved, want);
+}
+
+static void test_unmovable_without_flag(void)
+{
+	struct gmem_vm *gvm;
+
+	require_migratable();
+	gvm = pkvm_create(1, NR_PAGES, GMEM_SHARED_FLAGS, NULL);
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	gmem_force_moves(gvm->vm, 1, 2);
+	gmem_vm_stop(gvm);
+	TEST_ASSERT(!gmem_nr_migrated(gvm->vm), "%lu pages moved",
+		    gmem_nr_migrated(gvm->vm));
+	gmem_vm_free(gvm);
+}
+
+static void test_module_parameter(void)
+{
+	struct gmem_vm *gvm;
+	u64 moved;
+
+	require_migratable();
+	TEST_ASSERT(gmem_set_param(true), "Cannot set kvm.gmem_migratable");
+	gvm = pkvm_create(1, NR_PAGES, GMEM_SHARED_FLAGS, NULL);
+	TEST_ASSERT(gmem_set_param(false), "Cannot clear kvm.gmem_migratable");
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	moved = gmem_force_moves(gvm->vm, 1, MOVE_SECONDS);
+	gmem_vm_stop(gvm);
+	assert_moves(gvm, 1, moved);
+	gmem_vm_free(gvm);
+}
+
+static void test_before_first_run(void)
+{
+	struct gmem_vm_opts opts = {
+		.type = KVM_VM_TYPE_ARM_PROTECTED,
+		.nr_vcpus = 1,
+		.nr_pages = NR_PAGES,
+		.flags = GMEM_MIGRATABLE_FLAGS,
+		.slot0_gmem = true,
+		.prefill = true,
+	};
+	struct gmem_vm *gvm;
+	u64 moved;
+
+	require_migratable();
+	gvm = gmem_vm_create(&opts);
+	moved = gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
+	gmem_check_pattern(gvm->mem, 0, NR_PAGES);
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	gmem_vm_stop(gvm);
+	assert_moves(gvm, 1, moved);
+	gmem_vm_free(gvm);
+}
+
+static void test_stopped_vcpus(void)
+{
+	struct gmem_vm *gvm;
+	u64 moved, i;
+
+	require_migratable();
+	gvm = create(1, NR_PAGES, false);
+	gmem_vm_fill(gvm);
+	moved = gmem_force_moves(gvm->vm, 2 * NR_PAGES, MOVE_SECONDS);
+	for (i = 0; i < NR_PAGES; i += 61)
+		pkvm_assert_private(gvm, i);
+	gmem_vm_start(gvm);
+	gmem_vm_stop(gvm);
+	assert_moves(gvm, NR_PAGES, moved);
+	gmem_vm_free(gvm);
+}
+
+static void run_writers(u32 nr_vcpus, bool slot0, u64 nr)
+{
+	struct gmem_vm *gvm;
+	u64 moved;
+
+	require_migratable();
+	gvm = create(nr_vcpus, NR_PAGES, slot0);
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	moved = gmem_force_moves(gvm->vm, nr, MOVE_SECONDS);
+	gmem_vm_stop(gvm);
+	assert_moves(gvm, nr / 2, moved);
+	gmem_vm_free(gvm);
+}
+
+static void test_writer(void)
+{
+	run_writers(1, false, 3 * NR_PAGES);
+}
+
+static void test_4_writers(void)
+{
+	run_writers(4, false, 3 * NR_PAGES);
+}
+
+/* The guest's code, stack and page tables move as well, under its feet. */
+static void test_code_and_tables(void)
+{
+	run_writers(1, true, 3 * NR_PAGES);
+}
+
+static void test_code_and_tables_4_vcpus(void)
+{
+	run_writers(4, true, 3 * NR_PAGES);
+}
+
+/* Pages are donated for the first time while others of the file move. */
+static void test_fill_race(void)
+{
+	struct gmem_vm *gvm;
+	int i;
+
+	require_migratable();
+	gmem_mover_start();
+	for (i = 0; i < 4; i++) {
+		gvm = create(4, NR_PAGES, true);
+		gmem_vm_fill(gvm);
+		gmem_vm_start(gvm);
+		gmem_vm_stop(gvm);
+		gmem_vm_free(gvm);
+	}
+	gmem_mover_stop();
+}
+
+static void run_toggle(u32 nr_vcpus)
+{
+	struct gmem_vm *gvm;
+	u64 moved;
+
+	require_migratable();
+	gvm = create(nr_vcpus, NR_PAGES, true);
+	gmem_vm_fill(gvm);
+	gvm->ctl->toggle_share = 1;
+	gmem_vm_start(gvm);
+	moved = gmem_force_moves(gvm->vm, 2 * NR_PAGES, MOVE_SECONDS);
+	gmem_vm_stop(gvm);
+	TEST_ASSERT(gvm->ctl->nr_toggled, "The guest shared no page");
+	ksft_print_msg("%lu times shared and unshared\n",
+		       gvm->ctl->nr_toggled);
+	assert_moves(gvm, NR_PAGES, moved);
+	gmem_vm_free(gvm);
+}
+
+static void test_share_race(void)
+{
+	run_toggle(1);
+}
+
+static void test_share_race_4_vcpus(void)
+{
+	run_toggle(4);
+}
+
+#define NR_SHARED	64
+
+/* Host and guest take turns in writing the same shared pages. */
+static void guest_shared(u64 id, struct gmem_ctl *ctl)
+{
+	u64 page, round;
+
+	gmem_guest_init(ctl);
+	for (page = 0; page < ctl->nr_pages; page++) {
+		gmem_guest_write_page(ctl, id, page, 0, true);
+		if (page < NR_SHARED)
+			gmem_arch_guest_share(GMEM_GPA + page * SZ_4K);
+	}
+	for (round = 0; !READ_ONCE(ctl->stop); round++) {
+		for (page = 0; page < NR_SHARED; page++)
+			gmem_guest_write_page(ctl, id, page, 2 * round, false);
+		GUEST_SYNC(GMEM_STAGE_SHARED);
+		for (page = 0; page < NR_SHARED; page++)
+			gmem_guest_check_page(ctl, id, page, 2 * round + 1,
+					      false);
+		GUEST_SYNC(GMEM_STAGE_UNSHARED);
+	}
+	for (page = NR_SHARED; page < ctl->nr_pages; page++)
+		gmem_guest_check_page(ctl, id, page, 0, true);
+	GUEST_SYNC(GMEM_STAGE_VERIFIED);
+}
+
+static void test_shared_pages_stay_shared(void)
+{
+	struct gmem_vm_opts opts = {
+		.type = KVM_VM_TYPE_ARM_PROTECTED,
+		.nr_vcpus = 1,
+		.nr_pages = NR_PAGES,
+		.flags = GMEM_MIGRATABLE_FLAGS,
+		.slot0_gmem = true,
+		.guest_code = guest_shared,
+	};
+	u64 round, page, moved, value, *p;
+	struct gmem_vm *gvm;
+	int sig, code;
+
+	require_migratable();
+	gvm = gmem_vm_create(&opts);
+	for (round = 0; round < 6; round++) {
+		gmem_vm_run_to(gvm, 0, GMEM_STAGE_SHARED);
+		gmem_force_moves(gvm->vm, NR_PAGES, 2);
+		for (page = 0; page < NR_SHARED; page++) {
+			p = gvm->mem + page * PAGE_WORDS;
+			sig = gmem_read_signal(p, &value, &code);
+			TEST_ASSERT(!sig, "Shared page %lu: signal %d code %d",
+				    page, sig, code);
+			TEST_ASSERT(value == gmem_word(page, 0, 2 * round),
+				    "Shared page %lu reads %lx in round %lu",
+				    page, value, round);
+			for (value = 0; value < PAGE_WORDS; value += 64)
+				p[value] = gmem_word(page, value,
+						     2 * round + 1);
+		}
+		pkvm_assert_private(gvm, NR_SHARED);
+		gmem_force_moves(gvm->vm, NR_PAGES, 2);
+		if (round == 5)
+			gvm->ctl->stop = 1;
+		gmem_vm_run_to(gvm, 0, GMEM_STAGE_UNSHARED);
+	}
+	gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
+	moved = gmem_nr_migrated(gvm->vm);
+	assert_moves(gvm, NR_PAGES, moved);
+	gmem_vm_free(gvm);
+}
+
+/*
+ * Races with what takes pages away from the guest. Half of the pages are the
+ * guest's to check; the other half it fills, and the host punches them out.
+ */
+static void guest_half(u64 id, struct gmem_ctl *ctl)
+{
+	u64 page, seq;
+
+	gmem_guest_init(ctl);
+	for (page = 0; page < ctl->nr_pages; page++)
+		gmem_guest_write_page(ctl, id, page, 0, true);
+	GUEST_SYNC(GMEM_STAGE_FILLED);
+	for (seq = 0; !READ_ONCE(ctl->stop); seq++)
+		for (page = 0; page < ctl->nr_pages; page += 2) {
+			gmem_guest_check_page(ctl, id, page, seq, false);
+			gmem_guest_write_page(ctl, id, page, seq + 1, false);
+		}
+	for (page = 0; page < ctl->nr_pages; page += 2)
+		gmem_guest_check_page(ctl, id, page, seq, true);
+	GUEST_SYNC(GMEM_STAGE_VERIFIED);
+}
+
+static void test_punch_race(void)
+{
+	struct gmem_vm *gvm;
+	u64 page, value, i;
+
+	require_migratable();
+	gvm = pkvm_create(2, NR_PAGES, GMEM_MIGRATABLE_FLAGS, guest_half);
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	gmem_mover_start();
+	for (i = 0; i < NR_PAGES / 2; i++) {
+		page = 2 * (i * 389 % (NR_PAGES / 2)) + 1;
+		pkvm_punch(gvm, page, 1);
+		value = gvm->mem[page * PAGE_WORDS];
+		TEST_ASSERT(!value, "Punched page %lu reads %lx", page, value);
+		usleep(1000);
+	}
+	gmem_mover_stop();
+	gmem_vm_stop(gvm);
+	ksft_print_msg("%lu moves\n", gmem_nr_migrated(gvm->vm));
+	gmem_vm_free(gvm);
+}
+
+static void test_death_race(void)
+{
+	struct gmem_vm *gvm;
+	int i;
+
+	require_migratable();
+	gmem_mover_start();
+	for (i = 0; i < 6; i++) {
+		gvm = create(1, NR_PAGES, i % 2);
+		gmem_vm_fill(gvm);
+		if (i % 3 == 0)
+			gmem_vm_close_fd(gvm);
+		gmem_vm_free(gvm);
+	}
+	gmem_mover_stop();
+}
+
+static void test_anonymous_beside(void)
+{
+	struct gmem_vm *anon, *gmem;
+	u64 moved;
+
+	require_migratable();
+	anon = pkvm_create_anonymous(1, NR_PAGES);
+	gmem = create(1, NR_PAGES, false);
+	gmem_vm_fill(anon);
+	gmem_vm_fill(gmem);
+	gmem_vm_start(anon);
+	gmem_vm_start(gmem);
+	moved = gmem_force_moves(gmem->vm, 2 * NR_PAGES, MOVE_SECONDS);
+	gmem_vm_stop(anon);
+	gmem_vm_stop(gmem);
+	TEST_ASSERT(!gmem_nr_migrated(anon->vm),
+		    "%lu pages of the anonymous slots' VM moved",
+		    gmem_nr_migrated(anon->vm));
+	assert_moves(gmem, NR_PAGES, moved);
+	gmem_vm_free(anon);
+	gmem_vm_free(gmem);
+}
+
+static void run_failing(const char *function, int retval, unsigned int percent)
+{
+	struct gmem_vm *gvm;
+	u64 moved, failed, i;
+
+	require_migratable();
+	gvm = create(4, NR_PAGES, true);
+	gmem_vm_fill(gvm);
+	__TEST_REQUIRE(gmem_fail_function(function, retval, percent),
+		       "No fault injection for %s", function);
+	gmem_vm_start(gvm);
+	moved = gmem_force_moves(gvm->vm, 2 * NR_PAGES, 4);
+	failed = gmem_nr_failed(gvm->vm);
+	gmem_fail_function_off();
+	if (percent == 100)
+		TEST_ASSERT(!moved, "%lu moves with every %s failing", moved,
+			    function);
+	TEST_ASSERT(failed, "No failure counted with %s failing", function);
+	for (i = 0; i < NR_PAGES; i += 61)
+		pkvm_assert_private(gvm, i);
+
+	moved = gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
+	gmem_vm_stop(gvm);
+	assert_moves(gvm, 1, moved);
+	gmem_vm_free(gvm);
+}
+
+static void test_fail_switch(void)
+{
+	run_failing("kvm_gmem_migrate_switch", -EIO, 100);
+}
+
+static void test_fail_switch_again(void)
+{
+	run_failing("kvm_gmem_migrate_switch", -EAGAIN, 50);
+}
+
+static void test_fail_relocate(void)
+{
+	run_failing("kvm_gmem_migrate_relocate", -EIO, 100);
+}
+
+static void test_fail_relocate_again(void)
+{
+	run_failing("kvm_gmem_migrate_relocate", -EAGAIN, 50);
+}
+
+static void guest_touch(u64 id, struct gmem_ctl *ctl)
+{
+	u64 page;
+
+	gmem_guest_init(ctl);
+	for (page = 0; page < ctl->nr_pages; page++)
+		gmem_guest_write_page(ctl, id, page, 0, true);
+	GUEST_SYNC(GMEM_STAGE_FILLED);
+	for (;;) {
+		gmem_guest_check_page(ctl, id, READ_ONCE(ctl->probe), 0, true);
+		GUEST_SYNC(GMEM_STAGE_VERIFIED);
+	}
+}
+
+/* Hardware finds an error in a page that is the guest's, and may move. */
+static void test_memory_failure(void)
+{
+	static const char corrupt[] = "/sys/kernel/debug/hwpoison/corrupt-pfn";
+	struct gmem_vm *gvm;
+	u64 pfn, i;
+
+	require_migratable();
+	__TEST_REQUIRE(!access(corrupt, W_OK), "No %s", corrupt);
+	gvm = pkvm_create(1, NR_PAGES, GMEM_MIGRATABLE_FLAGS, guest_touch);
+	gvm->mem[7 * PAGE_WORDS] = 1;
+	pfn = gmem_pfn(gvm->mem + 7 * PAGE_WORDS);
+	TEST_ASSERT(pfn, "Page 7 has no pfn before the first run");
+	gmem_vm_run_to(gvm, 0, GMEM_STAGE_FILLED);
+
+	TEST_ASSERT(gmem_write_ulong(corrupt, pfn),
+		    "Cannot poison pfn %#lx, errno %d", pfn, errno);
+	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
+		    "pfn %#lx is not poisoned", pfn);
+	gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
+
+	for (i = 0; i < NR_PAGES; i += 61) {
+		if (i == 7)
+			continue;
+		gvm->ctl->probe = i;
+		gvm->stage[0] = 0;
+		gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
+	}
+	gvm->ctl->probe = 7;
+	pkvm_assert_run_faults(gvm->vcpus[0]);
+	gmem_vm_free(gvm);
+	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
+		    "pfn %#lx lost its poison with its VM", pfn);
+}
+
+/* The hexadecimal number behind "@name" and any of " =:" in a trace line. */
+static bool trace_field(const char *line, const char *name, u64 *value)
+{
+	const char *p = strstr(line, name);
+
+	if (!p)
+		return false;
+	p += strlen(name);
+	p += strspn(p, " =:");
+	*value = strtoull(p, NULL, 16);
+	return true;
+}
+
+static u64 trace_sources(u64 *pfns, u64 max)
+{
+	FILE *f = fopen(TRACE_DIR "/trace", "r");
+	char line[512];
+	u64 nr = 0, ret;
+
+	TEST_ASSERT(f, "Cannot read the trace, errno %d", errno);
+	while (nr < max && fgets(line, sizeof(line), f)) {
+		if (!strstr(line, "kvm_gmem_migrate_folio:"))
+			continue;
+		if (!trace_field(line, "ret", &ret) || ret)
+			continue;
+		if (trace_field(line, "src_pfn", &pfns[nr]))
+			nr++;
+	}
+	fclose(f);
+	return nr;
+}
+
+/*
+ * What is left behind. A source page is soon somebody else's, so most of them
+ * cannot be expected to stay zero; but no word of the guest's may be in any.
+ * Reading does no harm to pages that a guest owns: the kernel reads /dev/mem
+ * in a way that fails where it may not.
+ */
+static void test_source_is_wiped(void)
+{
+	u64 *pfns, page[PAGE_WORDS], nr, i, w, zero = 0, read_ok = 0;
+	struct gmem_vm *gvm;
+	int fd;
+
+	require_migratable();
+	__TEST_REQUIRE(gmem_write_file(TRACE_EVENT, "1"), "No %s",
+		       TRACE_EVENT);
+	fd = open("/dev/mem", O_RDONLY);
+	__TEST_REQUIRE(fd >= 0, "No /dev/mem, errno %d", errno);
+	pfns = calloc(4 * NR_PAGES, sizeof(*pfns));
+	TEST_ASSERT(pfns, "No memory for pfns");
+
+	gvm = create(1, NR_PAGES, true);
+	gmem_vm_fill(gvm);
+	gmem_write_file(TRACE_DIR "/buffer_size_kb", "4096");
+	gmem_write_file(TRACE_DIR "/trace", "\n");
+	gmem_vm_start(gvm);
+	gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
+	gmem_vm_stop(gvm);
+	gmem_write_file(TRACE_EVENT, "0");
+
+	nr = trace_sources(pfns, 4 * NR_PAGES);
+	TEST_ASSERT(nr, "No successful move in the trace");
+	for (i = 0; i < nr; i++) {
+		if (pread(fd, page, SZ_4K, pfns[i] * SZ_4K) != SZ_4K)
+			continue;
+		read_ok++;
+		for (w = 0; w < PAGE_WORDS; w++)
+			TEST_ASSERT(page[w] >> 32 != GMEM_MAGIC,
+				    "pfn %#lx word %lu still reads %lx",
+				    pfns[i], w, page[w]);
+		for (w = 0; w < PAGE_WORDS && !page[w]; w++)
+			;
+		zero += w == PAGE_WORDS;
+	}
+	ksft_print_msg("%lu source pages, %lu readable, %lu all zero\n", nr,
+		       read_ok, zero);
+	TEST_ASSERT(zero > read_ok / 4, "%lu of %lu source pages are zero",
+		    zero, read_ok);
+
+	/* The reads took nothing from the guest. */
+	free(pfns);
+	close(fd);
+	gmem_vm_free(gvm);
+}
+
+/* The long one: several VMs write and check while all of it moves. */
+static void test_many_moves(void)
+{
+	u64 nr_pages = total_mib * SZ_1M / SZ_4K / 2, moved = 0;
+	time_t end = time(NULL) + total_seconds;
+	struct gmem_vm *gvm[2];
+	int i;
+
+	require_migratable();
+	for (i = 0; i < 2; i++) {
+		gvm[i] = create(i ? 4 : 1, nr_pages, true);
+		gmem_vm_fill(gvm[i]);
+	}
+	for (i = 0; i < 2; i++)
+		gmem_vm_start(gvm[i]);
+	do {
+		gmem_force_moves(gvm[0]->vm, nr_pages, 5);
+		moved = gmem_nr_migrated(gvm[0]->vm) +
+			gmem_nr_migrated(gvm[1]->vm);
+	} while (moved < total_moves && time(NULL) < end);
+
+	for (i = 0; i < 2; i++) {
+		gmem_vm_stop(gvm[i]);
+		ksft_print_msg("VM %d: %lu moves, %lu failed, %lu rounds, %lu pages checked by vCPU 0, 0 mismatches\n",
+			       i, gmem_nr_migrated(gvm[i]->vm),
+			       gmem_nr_failed(gvm[i]->vm),
+			       gvm[i]->ctl->vcpu[0].rounds,
+			       gvm[i]->ctl->vcpu[0].pages);
+		gmem_vm_free(gvm[i]);
+	}
+	TEST_ASSERT(moved >= total_moves, "%lu moves in %u s, not %lu", moved,
+		    total_seconds, total_moves);
+}
+
+static const struct gmem_test tests[] = {
+	GMEM_TEST(unmovable_without_flag),
+	GMEM_TEST(module_parameter),
+	GMEM_TEST(before_first_run),
+	GMEM_TEST(stopped_vcpus),
+	GMEM_TEST(writer),
+	GMEM_TEST(4_writers),
+	GMEM_TEST(code_and_tables),
+	GMEM_TEST(code_and_tables_4_vcpus),
+	GMEM_TEST(fill_race),
+	GMEM_TEST(share_race),
+	GMEM_TEST(share_race_4_vcpus),
+	GMEM_TEST(shared_pages_stay_shared),
+	GMEM_TEST(punch_race),
+	GMEM_TEST(death_race),
+	GMEM_TEST(anonymous_beside),
+	GMEM_TEST(fail_switch),
+	GMEM_TEST(fail_switch_again),
+	GMEM_TEST(fail_relocate),
+	GMEM_TEST(fail_relocate_again),
+	GMEM_TEST(source_is_wiped),
+	GMEM_TEST(memory_failure),
+	GMEM_TEST_T(many_moves, 400),
+};
+
+static void usage(const char *name)
+{
+	printf("usage: %s [-n moves] [-m MiB] [-s seconds] [name]\n"
+	       " -n: pages that test many_moves moves (default %lu)\n"
+	       " -m: memory of its VMs together (default %lu MiB)\n"
+	       " -s: how long it may take (default %u s)\n"
+	       " name: run only the tests whose name contains it\n",
+	       name, total_moves, total_mib, total_seconds);
+	exit(KSFT_FAIL);
+}
+
+int main(int argc, char *argv[])
+{
+	int opt;
+
+	while ((opt = getopt(argc, argv, "n:m:s:h")) != -1) {
+		switch (opt) {
+		case 'n':
+			total_moves = atoi_positive("moves", optarg);
+			break;
+		case 'm':
+			total_mib = atoi_positive("MiB", optarg);
+			break;
+		case 's':
+			total_seconds = atoi_positive("seconds", optarg);
+			break;
+		default:
+			usage(argv[0]);
+		}
+	}
+
+	__TEST_REQUIRE(pkvm_available(), "No protected VMs on this host");
+	test_disable_default_vgic();
+	return gmem_run_tests(tests, ARRAY_SIZE(tests),
+			      optind < argc ? argv[optind] : NULL);
+}

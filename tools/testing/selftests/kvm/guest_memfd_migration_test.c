@@ -1,0 +1,823 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Migration of guest_memfd folios of VMs whose memory the host may read, and
+ * of x86's software-protected VMs: what is refused, what moves, what does not
+ * move, and that neither the guest nor the VMM can tell.
+ */
+#include <linux/falloc.h>
+#include <linux/kernel-page-flags.h>
+#include <linux/memfd.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+#include "gmem_migration.h"
+#include "kvm_syscalls.h"
+#include "processor.h"
+
+#define NR_PAGES	2048		/* 8 MiB */
+#define PAGE_WORDS	(SZ_4K / sizeof(u64))
+#define MOVE_SECONDS	20
+
+static u64 default_flags(void)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	u64 flags = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS);
+
+	kvm_vm_free(vm);
+	return flags;
+}
+
+static void require_migratable(void)
+{
+	__TEST_REQUIRE(default_flags() & GUEST_MEMFD_FLAG_MIGRATABLE,
+		       "GUEST_MEMFD_FLAG_MIGRATABLE is not listed");
+}
+
+/*
+ * A file with a pattern in it, of a VM that has no vCPU, and which need not be
+ * bound to a memslot.
+ */
+struct gfile {
+	struct kvm_vm *vm;
+	int fd;
+	u64 nr;
+	u64 *mem;
+	u64 *before, *after;	/* pfns */
+};
+
+static void gfile_open_vm(struct gfile *f, struct kvm_vm *vm, u64 nr, u64 flags)
+{
+	f->vm = vm;
+	f->nr = nr;
+	f->fd = vm_create_guest_memfd(vm, nr * SZ_4K, flags);
+	f->mem = kvm_mmap(nr * SZ_4K, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  f->fd);
+	f->before = calloc(nr, sizeof(u64));
+	f->after = calloc(nr, sizeof(u64));
+	TEST_ASSERT(f->before && f->after, "No memory for %lu pfns", nr);
+}
+
+static void gfile_close(struct gfile *f)
+{
+	kvm_munmap(f->mem, f->nr * SZ_4K);
+	kvm_free_fd(f->fd);
+	free(f->before);
+	free(f->after);
+}
+
+static void gfile_bind(struct gfile *f, u32 slot, gpa_t gpa)
+{
+	vm_set_user_memory_region2(f->vm, slot, KVM_MEM_GUEST_MEMFD, gpa,
+				   f->nr * SZ_4K, f->mem, f->fd, 0);
+}
+
+static void gfile_open(struct gfile *f, u64 nr, u64 flags)
+{
+	gfile_open_vm(f, vm_create_barebones(), nr, flags);
+	gfile_bind(f, GMEM_SLOT, GMEM_GPA);
+	gmem_fill_pattern(f->mem, 0, nr);
+	gmem_get_pfns(f->mem, nr, f->before);
+}
+
+static void gfile_free(struct gfile *f)
+{
+	gfile_close(f);
+	kvm_vm_free(f->vm);
+}
+
+static u64 gfile_moved(struct gfile *f)
+{
+	gmem_get_pfns(f->mem, f->nr, f->after);
+	return gmem_count_moved(f->before, f->after, f->nr);
+}
+
+/*
+ * Two files whose pages alternate in physical memory; with one of them gone,
+ * compaction has to move the other's.
+ */
+static void gfile_open_fragmented(struct gfile *f, u64 nr, u64 flags)
+{
+	struct gfile other;
+	u64 i;
+
+	gfile_open_vm(f, vm_create_barebones(), nr, flags);
+	gfile_bind(f, GMEM_SLOT, GMEM_GPA);
+	gfile_open_vm(&other, f->vm, nr, flags);
+	for (i = 0; i < nr; i++) {
+		gmem_fill_pattern(f->mem, i, 1);
+		gmem_fill_pattern(other.mem, i, 1);
+	}
+	gfile_close(&other);
+	gmem_get_pfns(f->mem, nr, f->before);
+}
+
+/*
+ * Refusals
+ */
+
+static void test_unknown_flags(void)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	u64 valid = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS), flag;
+	int fd;
+
+	for (flag = BIT(0); flag; flag <<= 1) {
+		fd = __vm_create_guest_memfd(vm, SZ_4K, flag);
+		if (flag & valid) {
+			TEST_ASSERT(fd >= 0,
+				    "Listed flag %#lx refused, errno %d",
+				    flag, errno);
+			close(fd);
+			continue;
+		}
+		TEST_ASSERT(fd < 0 && errno == EINVAL,
+			    "Flag %#lx is not listed, got %d errno %d", flag,
+			    fd, errno);
+		fd = __vm_create_guest_memfd(vm, SZ_4K, flag | valid);
+		TEST_ASSERT(fd < 0 && errno == EINVAL,
+			    "Flags %#lx with valid ones: %d errno %d", flag,
+			    fd, errno);
+	}
+	kvm_vm_free(vm);
+}
+
+static void test_flag_of_vm_type(void)
+{
+	unsigned long types = kvm_check_cap(KVM_CAP_VM_TYPES) ?: 1, type;
+
+	for (type = 0; type < BITS_PER_LONG; type++) {
+		struct kvm_vm *vm;
+		u64 flags;
+		int fd;
+
+		if (!(types & BIT(type)))
+			continue;
+		vm = vm_create_barebones_type(type);
+		flags = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS);
+		fd = __vm_create_guest_memfd(vm, SZ_4K,
+					     GUEST_MEMFD_FLAG_MIGRATABLE);
+		if (flags & GUEST_MEMFD_FLAG_MIGRATABLE) {
+			TEST_ASSERT(fd >= 0,
+				    "VM type %lu lists the flag and refuses it, errno %d",
+				    type, errno);
+			close(fd);
+		} else {
+			TEST_ASSERT(fd < 0 && errno == EINVAL,
+				    "VM type %lu does not list the flag: %d errno %d",
+				    type, fd, errno);
+		}
+		kvm_vm_free(vm);
+	}
+}
+
+static void test_flag_listed(void)
+{
+	u64 flags = default_flags();
+
+	require_migratable();
+	TEST_ASSERT((flags & GMEM_MIGRATABLE_FLAGS) == GMEM_MIGRATABLE_FLAGS,
+		    "The default VM type lists flags %#lx", flags);
+}
+
+/*
+ * What moves, and by whose hand
+ */
+
+static void assert_unmoved(struct gfile *f)
+{
+	u64 moved = gfile_moved(f);
+
+	TEST_ASSERT(!moved, "%lu of %lu pages moved", moved, f->nr);
+	TEST_ASSERT(!gmem_nr_migrated(f->vm), "gmem_migrated is %lu",
+		    gmem_nr_migrated(f->vm));
+	gmem_check_pattern(f->mem, 0, f->nr);
+}
+
+static void test_unmovable_without_flag(void)
+{
+	struct gfile f;
+
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_SHARED_FLAGS);
+	gmem_compact();
+	gmem_cma_cycle();
+	gmem_gigantic_cycle();
+	gmem_compact();
+	assert_unmoved(&f);
+	gfile_free(&f);
+}
+
+static void test_module_parameter(void)
+{
+	struct gfile f;
+
+	require_migratable();
+	TEST_ASSERT(gmem_set_param(true), "Cannot set kvm.gmem_migratable");
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_SHARED_FLAGS);
+	TEST_ASSERT(gmem_set_param(false), "Cannot clear kvm.gmem_migratable");
+	gmem_compact();
+	TEST_ASSERT(gfile_moved(&f), "Nothing moved with the parameter set");
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+
+	/* It decides when a file is created, not later. */
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_SHARED_FLAGS);
+	TEST_ASSERT(gmem_set_param(true), "Cannot set kvm.gmem_migratable");
+	gmem_compact();
+	assert_unmoved(&f);
+	gfile_free(&f);
+}
+
+static void test_compact_memory(void)
+{
+	struct gfile f;
+	u64 moved, stat;
+
+	require_migratable();
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	TEST_ASSERT(gmem_has_stats(f.vm),
+		    "No statistics gmem_migrated and gmem_migrate_failed");
+	gmem_compact();
+	moved = gfile_moved(&f);
+	stat = gmem_nr_migrated(f.vm);
+	TEST_ASSERT(moved > f.nr / 4, "Only %lu of %lu pages moved", moved,
+		    f.nr);
+	TEST_ASSERT(stat >= moved, "gmem_migrated is %lu, %lu pages moved",
+		    stat, moved);
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+static void test_alloc_contig_cma(void)
+{
+	struct gfile f;
+	u64 moved;
+
+	require_migratable();
+	__TEST_REQUIRE(gmem_has_cma(), "No CMA area to allocate from");
+	gfile_open(&f, 4 * NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+
+	/* Compaction fills CMA, the allocation evacuates it. */
+	gmem_compact();
+	gmem_get_pfns(f.mem, f.nr, f.before);
+	TEST_ASSERT(gmem_cma_cycle(), "CMA could not be allocated");
+	moved = gfile_moved(&f);
+	TEST_ASSERT(moved, "No page was in CMA after compaction");
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+static void test_alloc_contig_gigantic(void)
+{
+	struct gfile f;
+	u64 got;
+
+	require_migratable();
+	gfile_open(&f, 4 * NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	got = gmem_gigantic_cycle();
+	__TEST_REQUIRE(got, "No gigantic page could be allocated");
+	ksft_print_msg("%lu pages moved for %lu pages of gigantic ones\n",
+		       gfile_moved(&f), got);
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+static void test_memory_offline(void)
+{
+	struct gfile f;
+	u64 nr;
+
+	require_migratable();
+	gfile_open(&f, 8 * NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	nr = gmem_offline_cycle(f.before, f.nr);
+	__TEST_REQUIRE(nr, "No memory block with the file's pages goes offline");
+	TEST_ASSERT(gfile_moved(&f) >= nr,
+		    "%lu pages were in blocks that went offline, %lu moved",
+		    nr, gfile_moved(&f));
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+static void test_unbound_file(void)
+{
+	struct gfile f;
+	u64 moved;
+
+	require_migratable();
+	gfile_open_vm(&f, vm_create_barebones(), NR_PAGES,
+		      GMEM_MIGRATABLE_FLAGS);
+	gmem_fill_pattern(f.mem, 0, f.nr);
+	gmem_get_pfns(f.mem, f.nr, f.before);
+	gmem_compact();
+	gmem_cma_cycle();
+	moved = gfile_moved(&f);
+	ksft_print_msg("%lu pages of an unbound file moved\n", moved);
+	gmem_check_pattern(f.mem, 0, f.nr);
+
+	/* Binding it afterwards must find the pages where they are now. */
+	gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
+	gmem_compact();
+	gmem_cma_cycle();
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+static void test_mapped_and_unmapped(void)
+{
+	struct gfile f;
+	u64 half = NR_PAGES / 2, moved, i, unmapped = 0, mapped = 0;
+
+	require_migratable();
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+
+	/* The first half stays in the page cache, and in no page table. */
+	kvm_madvise(f.mem, half * SZ_4K, MADV_DONTNEED);
+	gmem_compact();
+	gmem_cma_cycle();
+	moved = gfile_moved(&f);
+	for (i = 0; i < half; i++) {
+		unmapped += f.before[i] != f.after[i];
+		mapped += f.before[half + i] != f.after[half + i];
+	}
+	TEST_ASSERT(moved && mapped && unmapped,
+		    "Moved: %lu mapped and %lu unmapped pages", mapped,
+		    unmapped);
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+static void test_unevictable(void)
+{
+	struct gfile f;
+	u64 i, flags;
+	char buf[4096];
+	FILE *smaps;
+	bool mine = false;
+
+	require_migratable();
+	gfile_open(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+
+	/* Reclaim: the folios are on no list that it looks at. */
+	for (i = 0; i < f.nr; i += 97) {
+		flags = gmem_kpageflags(f.before[i]);
+		TEST_ASSERT(flags & BIT_ULL(KPF_UNEVICTABLE),
+			    "Page %lu has flags %#lx, not unevictable", i,
+			    flags);
+	}
+	madvise(f.mem, f.nr * SZ_4K, MADV_PAGEOUT);
+	madvise(f.mem, f.nr * SZ_4K, MADV_COLD);
+	assert_unmoved(&f);
+
+	/* KSM: the advice may be accepted, and has no effect. */
+	madvise(f.mem, f.nr * SZ_4K, MADV_MERGEABLE);
+	smaps = fopen("/proc/self/smaps", "r");
+	__TEST_REQUIRE(smaps, "Cannot read smaps");
+	while (fgets(buf, sizeof(buf), smaps)) {
+		unsigned long start, end;
+
+		if (sscanf(buf, "%lx-%lx ", &start, &end) == 2)
+			mine = start == (unsigned long)f.mem;
+		TEST_ASSERT(!mine || strncmp(buf, "VmFlags:", 8) ||
+			    !strstr(buf, " mg"),
+			    "The mapping is mergeable: %s", buf);
+	}
+	fclose(smaps);
+	assert_unmoved(&f);
+	gfile_free(&f);
+}
+
+static void test_foreign_reference(void)
+{
+	struct gfile f;
+	struct iovec iov;
+	u64 buf[PAGE_WORDS], i;
+	int pipefd[2];
+	ssize_t r;
+
+	require_migratable();
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	TEST_ASSERT(!pipe(pipefd), "pipe() failed, errno %d", errno);
+
+	/* A page in a pipe is referenced until somebody reads it. */
+	for (i = 0; i < 8; i++) {
+		iov.iov_base = f.mem + i * PAGE_WORDS;
+		iov.iov_len = SZ_4K;
+		r = vmsplice(pipefd[1], &iov, 1, 0);
+		__TEST_REQUIRE(r == SZ_4K, "vmsplice() gives %ld, errno %d",
+			       (long)r, errno);
+	}
+
+	gmem_compact();
+	gmem_compact();
+	TEST_ASSERT(gfile_moved(&f), "Nothing moved at all");
+	for (i = 0; i < 8; i++)
+		TEST_ASSERT(f.before[i] == f.after[i],
+			    "Page %lu moved under a foreign reference", i);
+	gmem_check_pattern(f.mem, 0, f.nr);
+
+	for (i = 0; i < 8; i++) {
+		r = read(pipefd[0], buf, SZ_4K);
+		TEST_ASSERT(r == SZ_4K, "The pipe gave %ld bytes", (long)r);
+		TEST_ASSERT(!memcmp(buf, f.mem + i * PAGE_WORDS, SZ_4K),
+			    "Page %lu differs in the pipe", i);
+	}
+	close(pipefd[0]);
+	close(pipefd[1]);
+	gmem_compact();
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+static void test_two_memslots_one_file(void)
+{
+	u64 half = NR_PAGES / 2 * SZ_4K;
+	struct gfile f;
+
+	require_migratable();
+	gfile_open_vm(&f, vm_create_barebones(), NR_PAGES,
+		      GMEM_MIGRATABLE_FLAGS);
+	/* In the opposite order, so that index and gfn are not in step. */
+	vm_set_user_memory_region2(f.vm, 11, KVM_MEM_GUEST_MEMFD,
+				   GMEM_GPA + half, half, f.mem, f.fd, 0);
+	vm_set_user_memory_region2(f.vm, 10, KVM_MEM_GUEST_MEMFD, GMEM_GPA,
+				   half, f.mem + half / sizeof(u64), f.fd,
+				   half);
+	gmem_fill_pattern(f.mem, 0, f.nr);
+	gmem_get_pfns(f.mem, f.nr, f.before);
+	gmem_force_moves(f.vm, NR_PAGES, MOVE_SECONDS);
+	TEST_ASSERT(gfile_moved(&f), "Nothing moved");
+	gmem_check_pattern(f.mem, 0, f.nr);
+
+	/* One of the two slots goes, its pages stay in the file. */
+	vm_set_user_memory_region2(f.vm, 10, KVM_MEM_GUEST_MEMFD, GMEM_GPA, 0,
+				   f.mem, f.fd, half);
+	gmem_force_moves(f.vm, NR_PAGES, MOVE_SECONDS);
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+static void test_several_vms(void)
+{
+	struct gfile f[4];
+	u64 page, moved = 0;
+	int i;
+
+	require_migratable();
+	for (i = 0; i < 4; i++) {
+		gfile_open_vm(&f[i], vm_create_barebones(), NR_PAGES,
+			      GMEM_MIGRATABLE_FLAGS);
+		gfile_bind(&f[i], GMEM_SLOT, GMEM_GPA);
+	}
+	for (page = 0; page < NR_PAGES; page++)
+		for (i = 0; i < 4; i++)
+			gmem_fill_pattern(f[i].mem, page, 1);
+	for (i = 0; i < 4; i++)
+		gmem_get_pfns(f[i].mem, NR_PAGES, f[i].before);
+
+	/* Two go, in the middle of it, and two stay. */
+	gmem_mover_start();
+	gfile_free(&f[1]);
+	gfile_free(&f[3]);
+	sleep(1);
+	gmem_mover_stop();
+	for (i = 0; i < 4; i += 2) {
+		moved += gfile_moved(&f[i]);
+		gmem_check_pattern(f[i].mem, 0, NR_PAGES);
+		gfile_free(&f[i]);
+	}
+	TEST_ASSERT(moved, "Nothing moved");
+}
+
+/*
+ * Guests that run
+ */
+
+static struct gmem_vm *create_vm(u32 nr_vcpus, u64 nr_pages, u64 flags)
+{
+	struct gmem_vm_opts opts = {
+		.nr_vcpus = nr_vcpus,
+		.nr_pages = nr_pages,
+		.flags = flags,
+	};
+
+	return gmem_vm_create(&opts);
+}
+
+static void run_writers(u32 nr_vcpus)
+{
+	struct gmem_vm *gvm;
+	u64 moved;
+
+	require_migratable();
+	gvm = create_vm(nr_vcpus, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	moved = gmem_force_moves(gvm->vm, 5 * NR_PAGES, MOVE_SECONDS);
+	gmem_vm_stop(gvm);
+	gmem_vm_check_from_host(gvm);
+	ksft_print_msg("%lu moves, %lu failed, %lu rounds of vCPU 0\n", moved,
+		       gmem_nr_failed(gvm->vm), gvm->ctl->vcpu[0].rounds);
+	TEST_ASSERT(moved >= NR_PAGES, "Only %lu moves", moved);
+	gmem_vm_free(gvm);
+}
+
+static void test_writer(void)
+{
+	run_writers(1);
+}
+
+static void test_4_writers(void)
+{
+	run_writers(4);
+}
+
+static void test_moved_before_first_run(void)
+{
+	struct gmem_vm_opts opts = {
+		.nr_vcpus = 1,
+		.nr_pages = NR_PAGES,
+		.flags = GMEM_MIGRATABLE_FLAGS,
+		.prefill = true,
+	};
+	struct gmem_vm *gvm;
+
+	require_migratable();
+	gvm = gmem_vm_create(&opts);
+	TEST_ASSERT(gmem_force_moves(gvm->vm, NR_PAGES / 2, MOVE_SECONDS),
+		    "Nothing moved");
+	gmem_vm_fill(gvm);
+	gmem_force_moves(gvm->vm, NR_PAGES / 2, MOVE_SECONDS);
+	gmem_vm_start(gvm);
+	gmem_vm_stop(gvm);
+	gmem_vm_check_from_host(gvm);
+	gmem_vm_free(gvm);
+}
+
+static void test_private_memory(void)
+{
+#ifdef __x86_64__
+	struct gmem_vm_opts opts = {
+		.type = KVM_X86_SW_PROTECTED_VM,
+		.nr_vcpus = 4,
+		.nr_pages = NR_PAGES,
+		.private = true,
+	};
+	struct kvm_vm *vm;
+	struct gmem_vm *gvm;
+	u64 moved;
+
+	require_migratable();
+	__TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(opts.type),
+		       "No KVM_X86_SW_PROTECTED_VM");
+	vm = vm_create_barebones_type(opts.type);
+	opts.flags = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS) &
+		     GUEST_MEMFD_FLAG_MIGRATABLE;
+	kvm_vm_free(vm);
+	TEST_ASSERT(opts.flags, "The flag is not listed for this VM type");
+
+	gvm = gmem_vm_create(&opts);
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	moved = gmem_force_moves(gvm->vm, 5 * NR_PAGES, MOVE_SECONDS);
+	gmem_vm_stop(gvm);
+	TEST_ASSERT(moved >= NR_PAGES, "Only %lu moves", moved);
+	gmem_vm_free(gvm);
+#else
+	ksft_print_msg("Only x86 has software-protected VMs\n");
+	exit(KSFT_SKIP);
+#endif
+}
+
+/*
+ * Races
+ */
+
+static void test_punch_race(void)
+{
+	struct gfile f;
+	u64 i, page, *p;
+
+	require_migratable();
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gmem_mover_start();
+	for (i = 0; i < 40 * NR_PAGES; i++) {
+		page = i * 7919 % NR_PAGES;
+		p = f.mem + page * PAGE_WORDS;
+		if (page % 2)
+			continue;
+		kvm_fallocate(f.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      page * SZ_4K, SZ_4K);
+		TEST_ASSERT(!p[0] && !p[PAGE_WORDS - 1],
+			    "Punched page %lu reads %lx %lx", page, p[0],
+			    p[PAGE_WORDS - 1]);
+		gmem_fill_pattern(f.mem, page, 1);
+	}
+	gmem_mover_stop();
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+static void test_close_race(void)
+{
+	struct kvm_vm *vm;
+	int i;
+
+	require_migratable();
+	vm = vm_create_barebones();
+	gmem_mover_start();
+	for (i = 0; i < 40; i++) {
+		struct gfile f;
+
+		gfile_open_vm(&f, vm, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+		gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
+		gmem_fill_pattern(f.mem, 0, f.nr);
+		gmem_check_pattern(f.mem, 0, f.nr);
+		if (i % 2)
+			vm_set_user_memory_region2(vm, GMEM_SLOT,
+						   KVM_MEM_GUEST_MEMFD,
+						   GMEM_GPA, 0, NULL, f.fd, 0);
+		gfile_close(&f);
+		if (!(i % 2))
+			vm_set_user_memory_region2(vm, GMEM_SLOT, 0, GMEM_GPA,
+						   0, NULL, 0, 0);
+	}
+	gmem_mover_stop();
+	kvm_vm_free(vm);
+}
+
+static void test_vm_death_race(void)
+{
+	int i;
+
+	require_migratable();
+	gmem_mover_start();
+	for (i = 0; i < 8; i++) {
+		struct gmem_vm *gvm = create_vm(1, NR_PAGES,
+						GMEM_MIGRATABLE_FLAGS);
+
+		gmem_vm_fill(gvm);
+		gmem_vm_free(gvm);
+	}
+	gmem_mover_stop();
+}
+
+static void test_memslot_race(void)
+{
+	struct gfile f;
+	int i;
+
+	require_migratable();
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gmem_mover_start();
+	for (i = 0; i < 500; i++) {
+		vm_set_user_memory_region2(f.vm, GMEM_SLOT,
+					   KVM_MEM_GUEST_MEMFD, GMEM_GPA, 0,
+					   f.mem, f.fd, 0);
+		gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
+	}
+	gmem_mover_stop();
+	gmem_check_pattern(f.mem, 0, f.nr);
+	gfile_free(&f);
+}
+
+/*
+ * Failures
+ */
+
+static void test_memory_failure(void)
+{
+	struct gfile f;
+	int sig, code;
+	u64 pfn;
+
+	require_migratable();
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	pfn = gmem_pfn(f.mem + 7 * PAGE_WORDS);
+	__TEST_REQUIRE(!madvise(f.mem + 7 * PAGE_WORDS, SZ_4K, MADV_HWPOISON),
+		       "MADV_HWPOISON gives errno %d", errno);
+	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
+		    "pfn %#lx is not poisoned", pfn);
+	gmem_compact();
+	gmem_cma_cycle();
+	gmem_compact();
+
+	sig = gmem_read_signal(f.mem + 7 * PAGE_WORDS, NULL, &code);
+	TEST_ASSERT(sig == SIGBUS, "Reading a poisoned page: signal %d code %d",
+		    sig, code);
+	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
+		    "pfn %#lx lost its poison", pfn);
+	gmem_check_pattern(f.mem, 0, 7);
+	gmem_check_pattern(f.mem, 8, f.nr - 8);
+	gfile_free(&f);
+
+	/* Nobody may get the bad page again. */
+	gmem_compact();
+	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
+		    "pfn %#lx lost its poison with its file", pfn);
+}
+
+static void test_memory_failure_race(void)
+{
+	struct gfile f;
+	u64 i;
+
+	require_migratable();
+	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gmem_mover_start();
+	for (i = 0; i < 16; i++) {
+		if (madvise(f.mem + i * 64 * PAGE_WORDS, SZ_4K, MADV_HWPOISON))
+			TEST_ASSERT(errno == EBUSY || errno == EAGAIN,
+				    "MADV_HWPOISON of page %lu: errno %d",
+				    i * 64, errno);
+		usleep(20000);
+	}
+	gmem_mover_stop();
+	for (i = 0; i < 16; i++)
+		gmem_check_pattern(f.mem, i * 64 + 1, 63);
+	gfile_free(&f);
+}
+
+static void run_failing(const char *function, int retval, unsigned int percent)
+{
+	struct gmem_vm *gvm;
+	u64 moved, failed;
+
+	require_migratable();
+	gvm = create_vm(4, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gmem_vm_fill(gvm);
+	__TEST_REQUIRE(gmem_fail_function(function, retval, percent),
+		       "No fault injection for %s", function);
+	gmem_vm_start(gvm);
+	moved = gmem_force_moves(gvm->vm, 2 * NR_PAGES, 4);
+	failed = gmem_nr_failed(gvm->vm);
+	gmem_fail_function_off();
+	if (percent == 100)
+		TEST_ASSERT(!moved, "%lu moves with every %s failing", moved,
+			    function);
+	TEST_ASSERT(failed, "No failure counted with %s failing", function);
+
+	/* As if nothing had been: pages move, and hold what they held. */
+	moved = gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
+	gmem_vm_stop(gvm);
+	gmem_vm_check_from_host(gvm);
+	TEST_ASSERT(moved, "Nothing moves after %s failed", function);
+	gmem_vm_free(gvm);
+}
+
+static void test_fail_switch(void)
+{
+	run_failing("kvm_gmem_migrate_switch", -EIO, 100);
+}
+
+static void test_fail_switch_again(void)
+{
+	run_failing("kvm_gmem_migrate_switch", -EAGAIN, 50);
+}
+
+static void test_fail_relocate(void)
+{
+	run_failing("kvm_gmem_migrate_relocate", -EIO, 100);
+}
+
+static void test_fail_relocate_again(void)
+{
+	run_failing("kvm_gmem_migrate_relocate", -EAGAIN, 50);
+}
+
+static const struct gmem_test tests[] = {
+	GMEM_TEST(unknown_flags),
+	GMEM_TEST(flag_of_vm_type),
+	GMEM_TEST(flag_listed),
+	GMEM_TEST(unmovable_without_flag),
+	GMEM_TEST(module_parameter),
+	GMEM_TEST(compact_memory),
+	GMEM_TEST(alloc_contig_cma),
+	GMEM_TEST(alloc_contig_gigantic),
+	GMEM_TEST(memory_offline),
+	GMEM_TEST(unbound_file),
+	GMEM_TEST(mapped_and_unmapped),
+	GMEM_TEST(unevictable),
+	GMEM_TEST(foreign_reference),
+	GMEM_TEST(two_memslots_one_file),
+	GMEM_TEST(several_vms),
+	GMEM_TEST(moved_before_first_run),
+	GMEM_TEST(writer),
+	GMEM_TEST(4_writers),
+	GMEM_TEST(private_memory),
+	GMEM_TEST(punch_race),
+	GMEM_TEST(close_race),
+	GMEM_TEST(vm_death_race),
+	GMEM_TEST(memslot_race),
+	GMEM_TEST(fail_switch),
+	GMEM_TEST(fail_switch_again),
+	GMEM_TEST(fail_relocate),
+	GMEM_TEST(fail_relocate_again),
+	GMEM_TEST(memory_failure),
+	GMEM_TEST(memory_failure_race),
+};
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_GUEST_MEMFD));
+	return gmem_run_tests(tests, ARRAY_SIZE(tests),
+			      argc > 1 ? argv[1] : NULL);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of protected VMs on guest_memfd have in common.
+ */
+#ifndef SELFTEST_KVM_PKVM_TEST_H
+#define SELFTEST_KVM_PKVM_TEST_H
+
+#include <sys/ioctl.h>
+
+#include "gmem_migration.h"
+#include "kvm_syscalls.h"
+
+static inline bool pkvm_available(void)
+{
+	int kvm = open_kvm_dev_path_or_exit();
+	int vm = ioctl(kvm, KVM_CREATE_VM, KVM_VM_TYPE_ARM_PROTECTED);
+
+	close(kvm);
+	if (vm < 0)
+		return false;
+	close(vm);
+	return true;
+}
+
+static inline u64 pkvm_gmem_flags(void)
+{
+	struct kvm_vm *vm = vm_create_barebones_type(KVM_VM_TYPE_ARM_PROTECTED);
+	u64 flags = 0;
+
+	if (vm_check_cap(vm, KVM_CAP_GUEST_MEMFD) == 1)
+		flags = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS);
+	kvm_vm_free(vm);
+	return flags;
+}
+
+static inline void require_pkvm_flags(u64 flags)
+{
+	__TEST_REQUIRE((pkvm_gmem_flags() & flags) == flags,
+		       "Protected VMs do not have guest_memfd flags %#lx",
+		       flags);
+}
+
+static inline struct gmem_vm *pkvm_create(u32 nr_vcpus, u64 nr_pages,
+					  u64 flags, void *guest_code)
+{
+	struct gmem_vm_opts opts = {
+		.type = KVM_VM_TYPE_ARM_PROTECTED,
+		.nr_vcpus = nr_vcpus,
+		.nr_pages = nr_pages,
+		.flags = flags,
+		.guest_code = guest_code,
+	};
+
+	return gmem_vm_create(&opts);
+}
+
+static inline struct gmem_vm *pkvm_create_anonymous(u32 nr_vcpus, u64 nr_pages)
+{
+	struct gmem_vm_opts opts = {
+		.type = KVM_VM_TYPE_ARM_PROTECTED,
+		.nr_vcpus = nr_vcpus,
+		.nr_pages = nr_pages,
+		.anonymous = true,
+	};
+
+	return gmem_vm_create(&opts);
+}
+
+/* What stock gives a host that reads a page which the guest keeps private. */
+static inline void pkvm_assert_private(struct gmem_vm *gvm, u64 page)
+{
+	int code, sig;
+	u64 v = 0;
+
+	sig = gmem_read_signal(gvm->mem + page * SZ_4K / sizeof(u64), &v,
+			       &code);
+	TEST_ASSERT(sig == SIGSEGV && code == SEGV_ACCERR,
+		    "Host read of private page %lu: signal %d code %d value %lx, not SIGSEGV/SEGV_ACCERR",
+		    page, sig, code, v);
+}
+
+static inline void pkvm_punch(struct gmem_vm *gvm, u64 page, u64 nr)
+{
+	kvm_fallocate(gvm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      page * SZ_4K, nr * SZ_4K);
+}
+
+/*
+ * A guest's access to a page that was taken from it must end the run: either
+ * KVM_RUN fails, or it reports a memory fault. It must never see zeroes.
+ */
+static inline void pkvm_assert_run_faults(struct kvm_vcpu *vcpu)
+{
+	int r = __vcpu_run(vcpu);
+
+	TEST_ASSERT(r == -1 && (errno == EFAULT || errno == EHWPOISON),
+		    "KVM_RUN on a page taken back: %d, errno %d, exit reason %u",
+		    r, errno, vcpu->run->exit_reason);
+}
+
+#endif /* SELFTEST_KVM_PKVM_TEST_H */

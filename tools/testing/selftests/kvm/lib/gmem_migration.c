@@ -1,0 +1,888 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers for tests that move the pages of guest_memfd while VMs use them.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "gmem_migration.h"
+#include "kvm_syscalls.h"
+#include "processor.h"
+
+#define CMA_DIR		"/sys/kernel/debug/cma"
+#define HUGE_DIR	"/sys/kernel/mm/hugepages"
+#define MEMORY_DIR	"/sys/devices/system/memory"
+#define FAIL_DIR	"/sys/kernel/debug/fail_function"
+#define COMPACT		"/proc/sys/vm/compact_memory"
+#define PARAM		"/sys/module/kvm/parameters/gmem_migratable"
+
+/*
+ * Pages that one CMA allocation asks for. The allocator retries at every
+ * later offset when a page is busy, so small pieces lose less to one of them.
+ */
+#define CMA_CHUNK	1024
+
+/* A vCPU writes every word once, and one of these in each later round. */
+#define SPARSE_WORDS	64
+
+/*
+ * Guest
+ */
+
+void __weak gmem_arch_guest_share(u64 gpa)
+{
+}
+
+bool __weak gmem_arch_guest_toggle_share(u64 gpa)
+{
+	return false;
+}
+
+void gmem_guest_init(struct gmem_ctl *ctl)
+{
+	u64 i;
+
+	if (!ctl->protected)
+		return;
+
+	gmem_arch_guest_share(ctl->ctl_gpa);
+	for (i = 0; i < ctl->nr_ucall_pages; i++)
+		gmem_arch_guest_share(ctl->ucall_gpa + i * SZ_4K);
+}
+
+static u64 *guest_page(struct gmem_ctl *ctl, u64 page)
+{
+	return (u64 *)(ctl->gva + page * SZ_4K);
+}
+
+/*
+ * All vCPUs write to every page, each to the words that are its own, so that
+ * a write which a move loses cannot be hidden by another vCPU's.
+ */
+void gmem_guest_write_page(struct gmem_ctl *ctl, u64 id, u64 page, u64 seq,
+			   bool all)
+{
+	u64 step = all ? ctl->nr_vcpus : SPARSE_WORDS;
+	u64 *p = guest_page(ctl, page);
+	u64 w;
+
+	for (w = id; w < SZ_4K / sizeof(u64); w += step)
+		WRITE_ONCE(p[w], gmem_word(page, w, seq));
+}
+
+void gmem_guest_check_page(struct gmem_ctl *ctl, u64 id, u64 page, u64 seq,
+			   bool all)
+{
+	u64 step = all ? ctl->nr_vcpus : SPARSE_WORDS;
+	u64 *p = guest_page(ctl, page);
+	u64 w, want, got;
+
+	for (w = id; w < SZ_4K / sizeof(u64); w += step) {
+		want = gmem_word(page, w, w % SPARSE_WORDS == id ? seq : 0);
+		got = READ_ONCE(p[w]);
+		__GUEST_ASSERT(got == want,
+			       "vCPU %lu round %lu page %lu word %lu: %lx, not %lx",
+			       id, seq, page, w, got, want);
+	}
+}
+
+static void guest_toggle_share(struct gmem_ctl *ctl, u64 id, u64 page, u64 seq)
+{
+	u64 gpa = GMEM_GPA + page * SZ_4K;
+
+	/* A different sixteenth of the pages in every round. */
+	if ((page + seq) % 16 || !gmem_arch_guest_toggle_share(gpa))
+		return;
+
+	__atomic_fetch_add(&ctl->nr_toggled, 1, __ATOMIC_RELAXED);
+	gmem_guest_check_page(ctl, id, page, seq + 1, false);
+}
+
+void gmem_guest_code(u64 id, struct gmem_ctl *ctl)
+{
+	u64 nr = ctl->nr_pages, seq = 0, i, page;
+
+	gmem_guest_init(ctl);
+
+	for (page = 0; page < nr; page++) {
+		if (!ctl->prefilled)
+			gmem_guest_write_page(ctl, id, page, 0, true);
+		else
+			gmem_guest_check_page(ctl, id, page, 0, true);
+	}
+	GUEST_SYNC(GMEM_STAGE_FILLED);
+
+	while (!READ_ONCE(ctl->stop)) {
+		for (i = 0; i < nr; i++) {
+			page = (i + id * nr / ctl->nr_vcpus) % nr;
+			gmem_guest_check_page(ctl, id, page, seq, false);
+			gmem_guest_write_page(ctl, id, page, seq + 1, false);
+			if (READ_ONCE(ctl->toggle_share))
+				guest_toggle_share(ctl, id, page, seq);
+			WRITE_ONCE(ctl->vcpu[id].pages,
+				   ctl->vcpu[id].pages + 1);
+		}
+		WRITE_ONCE(ctl->vcpu[id].rounds, ++seq);
+	}
+
+	for (page = 0; page < nr; page++)
+		gmem_guest_check_page(ctl, id, page, seq, true);
+	GUEST_SYNC(GMEM_STAGE_VERIFIED);
+	GUEST_DONE();
+}
+
+/*
+ * VM
+ */
+
+bool __weak gmem_arch_is_protected(unsigned long type)
+{
+	return false;
+}
+
+struct kvm_vm __weak *gmem_arch_vm_create(struct gmem_vm *gvm)
+{
+	const struct gmem_vm_opts *o = &gvm->opts;
+	struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = o->type,
+	};
+
+	return __vm_create_with_vcpus(shape, o->nr_vcpus, o->nr_pages,
+				      o->guest_code, gvm->vcpus);
+}
+
+static void gmem_vm_add_memory(struct gmem_vm *gvm)
+{
+	const struct gmem_vm_opts *o = &gvm->opts;
+	u64 size = o->nr_pages * SZ_4K;
+	void *hva = NULL;
+
+	if (o->anonymous) {
+		gvm->mem = kvm_mmap(size, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		vm_set_user_memory_region2(gvm->vm, GMEM_SLOT, 0, GMEM_GPA,
+					   size, gvm->mem, 0, 0);
+		return;
+	}
+
+	gvm->fd = vm_create_guest_memfd(gvm->vm, size, o->flags);
+	if (o->flags & GUEST_MEMFD_FLAG_INIT_SHARED) {
+		gvm->mem = kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED,
+				    gvm->fd);
+		hva = gvm->mem;
+	} else {
+		/* The shared half of the slot, which these tests never use. */
+		hva = kvm_mmap(size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	}
+	vm_set_user_memory_region2(gvm->vm, GMEM_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_GPA, size, hva, gvm->fd, 0);
+	if (o->private)
+		vm_mem_set_private(gvm->vm, GMEM_GPA, size);
+}
+
+struct gmem_vm *gmem_vm_create(const struct gmem_vm_opts *opts)
+{
+	struct gmem_vm *gvm = calloc(1, sizeof(*gvm));
+	struct kvm_vm *vm;
+	gva_t ctl_gva;
+	u32 i;
+
+	TEST_ASSERT(gvm, "No memory for a VM's description");
+	gvm->opts = *opts;
+	if (!gvm->opts.guest_code)
+		gvm->opts.guest_code = gmem_guest_code;
+	gvm->fd = -1;
+	gvm->nr_pages = opts->nr_pages;
+
+	vm = gvm->vm = gmem_arch_vm_create(gvm);
+	__TEST_REQUIRE(vm->page_size == SZ_4K && getpagesize() == SZ_4K,
+		       "The tests are written for 4K pages");
+	gmem_vm_add_memory(gvm);
+	virt_map(vm, GMEM_GPA, GMEM_GPA, opts->nr_pages);
+
+	ctl_gva = vm_alloc(vm, vm->page_size, SZ_2G);
+	gvm->ctl = addr_gva2hva(vm, ctl_gva);
+	gvm->ctl->protected = gmem_arch_is_protected(opts->type);
+	gvm->ctl->ctl_gpa = addr_gva2gpa(vm, ctl_gva);
+	if (gvm->ucall_gva) {
+		/* A bitmap and one entry for every vCPU that may use it. */
+		gvm->ctl->ucall_gpa = addr_gva2gpa(vm, gvm->ucall_gva);
+		gvm->ctl->nr_ucall_pages = DIV_ROUND_UP(KVM_MAX_VCPUS / 8 +
+			opts->nr_vcpus * sizeof(struct ucall), SZ_4K);
+	}
+	gvm->ctl->nr_vcpus = opts->nr_vcpus;
+	gvm->ctl->nr_pages = opts->nr_pages;
+	gvm->ctl->gva = GMEM_GPA;
+	gvm->ctl->prefilled = opts->prefill;
+	if (opts->prefill)
+		gmem_fill_pattern(gvm->mem, 0, opts->nr_pages);
+
+	for (i = 0; i < opts->nr_vcpus; i++)
+		vcpu_args_set(gvm->vcpus[i], 2, (u64)i, ctl_gva);
+	return gvm;
+}
+
+void gmem_vm_close_fd(struct gmem_vm *gvm)
+{
+	if (gvm->mem)
+		kvm_munmap(gvm->mem, gvm->nr_pages * SZ_4K);
+	gvm->mem = NULL;
+	if (gvm->fd >= 0)
+		kvm_free_fd(gvm->fd);
+}
+
+void gmem_vm_free(struct gmem_vm *gvm)
+{
+	gmem_vm_close_fd(gvm);
+	kvm_vm_free(gvm->vm);
+	free(gvm);
+}
+
+/* Run a vCPU until its guest reports @stage. */
+void gmem_vm_run_to(struct gmem_vm *gvm, int vcpu, int stage)
+{
+	struct ucall uc;
+
+	while (gvm->stage[vcpu] != stage) {
+		vcpu_run(gvm->vcpus[vcpu]);
+		switch (get_ucall(gvm->vcpus[vcpu], &uc)) {
+		case UCALL_SYNC:
+			gvm->stage[vcpu] = uc.args[1];
+			break;
+		case UCALL_PRINTF:
+			REPORT_GUEST_PRINTF(uc);
+			break;
+		case UCALL_ABORT:
+			REPORT_GUEST_ASSERT(uc);
+			break;
+		default:
+			TEST_FAIL("vCPU %d: ucall %lu, exit reason %u, wanted stage %d",
+				  vcpu, uc.cmd,
+				  gvm->vcpus[vcpu]->run->exit_reason, stage);
+		}
+	}
+}
+
+struct run_args {
+	struct gmem_vm *gvm;
+	int vcpu, stage;
+};
+
+static void *run_thread(void *arg)
+{
+	struct run_args args = *(struct run_args *)arg;
+
+	free(arg);
+	gmem_vm_run_to(args.gvm, args.vcpu, args.stage);
+	return NULL;
+}
+
+static void start_threads(struct gmem_vm *gvm, int stage)
+{
+	u32 i;
+
+	for (i = 0; i < gvm->opts.nr_vcpus; i++) {
+		struct run_args *args = malloc(sizeof(*args));
+
+		TEST_ASSERT(args, "No memory for a thread's arguments");
+		*args = (struct run_args){ gvm, i, stage };
+		kvm_pthread_create(&gvm->threads[i], NULL, run_thread, args);
+	}
+	gvm->threads_started = true;
+}
+
+static void join_threads(struct gmem_vm *gvm)
+{
+	u32 i;
+
+	TEST_ASSERT(gvm->threads_started, "The vCPUs' threads do not run");
+	for (i = 0; i < gvm->opts.nr_vcpus; i++)
+		kvm_pthread_join(gvm->threads[i], NULL);
+	gvm->threads_started = false;
+}
+
+/* Have the guest fill its memory; returns with the vCPUs outside of it. */
+void gmem_vm_fill(struct gmem_vm *gvm)
+{
+	start_threads(gvm, GMEM_STAGE_FILLED);
+	join_threads(gvm);
+}
+
+/* Let the vCPUs check and rewrite their pages until gmem_vm_stop(). */
+void gmem_vm_start(struct gmem_vm *gvm)
+{
+	start_threads(gvm, GMEM_STAGE_VERIFIED);
+}
+
+/* Ends the writing; the guest then checks every word of every page. */
+void gmem_vm_stop(struct gmem_vm *gvm)
+{
+	u32 i;
+
+	WRITE_ONCE(gvm->ctl->stop, 1);
+	join_threads(gvm);
+	for (i = 0; i < gvm->opts.nr_vcpus; i++)
+		TEST_ASSERT(gvm->stage[i] == GMEM_STAGE_VERIFIED,
+			    "vCPU %u ended in stage %d", i, gvm->stage[i]);
+}
+
+/*
+ * Compare all that the guest wrote, read through the VMM's mapping, with what
+ * the guest says that it wrote. Only where the host may read the memory.
+ */
+void gmem_vm_check_from_host(struct gmem_vm *gvm)
+{
+	u64 nv = gvm->opts.nr_vcpus, page, w, seq, want, *p;
+
+	for (page = 0; page < gvm->nr_pages; page++) {
+		p = gvm->mem + page * SZ_4K / sizeof(u64);
+		for (w = 0; w < SZ_4K / sizeof(u64); w++) {
+			seq = w % SPARSE_WORDS < nv ?
+			      gvm->ctl->vcpu[w % SPARSE_WORDS].rounds : 0;
+			want = gmem_word(page, w, seq);
+			TEST_ASSERT(p[w] == want,
+				    "Page %lu word %lu reads %lx, not %lx",
+				    page, w, p[w], want);
+		}
+	}
+}
+
+void gmem_fill_pattern(u64 *mem, u64 first_page, u64 nr_pages)
+{
+	u64 page, w;
+
+	for (page = first_page; page < first_page + nr_pages; page++)
+		for (w = 0; w < SZ_4K / sizeof(u64); w++)
+			mem[page * SZ_4K / sizeof(u64) + w] =
+				gmem_word(page, w, 0);
+}
+
+void gmem_check_pattern(u64 *mem, u64 first_page, u64 nr_pages)
+{
+	u64 page, w, got;
+
+	for (page = first_page; page < first_page + nr_pages; page++)
+		for (w = 0; w < SZ_4K / sizeof(u64); w++) {
+			got = mem[page * SZ_4K / sizeof(u64) + w];
+			TEST_ASSERT(got == gmem_word(page, w, 0),
+				    "Page %lu word %lu reads %lx, not %lx",
+				    page, w, got, gmem_word(page, w, 0));
+		}
+}
+
+/*
+ * Statistics
+ */
+
+static bool read_stat(struct kvm_vm *vm, const char *name, u64 *value)
+{
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *descs, *desc;
+	bool found = false;
+	u32 i;
+
+	if (vm->stats.fd < 0)
+		return false;
+
+	read_stats_header(vm->stats.fd, &header);
+	descs = read_stats_descriptors(vm->stats.fd, &header);
+	for (i = 0; i < header.num_desc && !found; i++) {
+		desc = get_stats_descriptor(descs, i, &header);
+		if (strcmp(desc->name, name))
+			continue;
+		read_stat_data(vm->stats.fd, &header, desc, value, 1);
+		found = true;
+	}
+	free(descs);
+	return found;
+}
+
+bool gmem_has_stats(struct kvm_vm *vm)
+{
+	u64 value;
+
+	return read_stat(vm, "gmem_migrated", &value) &&
+	       read_stat(vm, "gmem_migrate_failed", &value);
+}
+
+u64 gmem_nr_migrated(struct kvm_vm *vm)
+{
+	u64 value = 0;
+
+	read_stat(vm, "gmem_migrated", &value);
+	return value;
+}
+
+u64 gmem_nr_failed(struct kvm_vm *vm)
+{
+	u64 value = 0;
+
+	read_stat(vm, "gmem_migrate_failed", &value);
+	return value;
+}
+
+/*
+ * Page frames
+ */
+
+static u64 read_u64_at(const char *path, u64 index)
+{
+	int fd = open(path, O_RDONLY);
+	u64 value = 0;
+
+	__TEST_REQUIRE(fd >= 0, "Cannot open %s", path);
+	TEST_ASSERT(pread(fd, &value, sizeof(value), index * sizeof(value)) ==
+		    sizeof(value), "Cannot read entry %lu of %s", index, path);
+	close(fd);
+	return value;
+}
+
+/* The pfn behind @addr, or 0 if nothing is mapped there. */
+u64 gmem_pfn(void *addr)
+{
+	u64 entry = read_u64_at("/proc/self/pagemap", (u64)addr / SZ_4K);
+
+	return entry & BIT_ULL(63) ? entry & GENMASK_ULL(54, 0) : 0;
+}
+
+/* Touches the pages, so that there is a pfn for each of them. */
+void gmem_get_pfns(u64 *mem, u64 nr_pages, u64 *pfns)
+{
+	u64 i;
+
+	for (i = 0; i < nr_pages; i++) {
+		READ_ONCE(mem[i * SZ_4K / sizeof(u64)]);
+		pfns[i] = gmem_pfn(mem + i * SZ_4K / sizeof(u64));
+		TEST_ASSERT(pfns[i], "Page %lu has no pfn, is this root?", i);
+	}
+}
+
+u64 gmem_count_moved(const u64 *before, const u64 *after, u64 nr_pages)
+{
+	u64 i, nr = 0;
+
+	for (i = 0; i < nr_pages; i++)
+		nr += before[i] != after[i];
+	return nr;
+}
+
+u64 gmem_kpageflags(u64 pfn)
+{
+	return read_u64_at("/proc/kpageflags", pfn);
+}
+
+/*
+ * Files
+ */
+
+bool gmem_write_file(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY);
+	ssize_t r;
+
+	if (fd < 0)
+		return false;
+	r = write(fd, value, strlen(value));
+	close(fd);
+	return r == (ssize_t)strlen(value);
+}
+
+bool gmem_write_ulong(const char *path, u64 value)
+{
+	char buf[24];
+
+	snprintf(buf, sizeof(buf), "%lu", value);
+	return gmem_write_file(path, buf);
+}
+
+bool gmem_read_file(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t r;
+
+	if (fd < 0)
+		return false;
+	r = read(fd, buf, size - 1);
+	close(fd);
+	if (r < 0)
+		return false;
+	buf[r] = 0;
+	return true;
+}
+
+u64 gmem_read_ulong(const char *path)
+{
+	char buf[32];
+
+	return gmem_read_file(path, buf, sizeof(buf)) ?
+	       strtoull(buf, NULL, 0) : 0;
+}
+
+bool gmem_set_param(bool on)
+{
+	return gmem_write_file(PARAM, on ? "Y" : "N");
+}
+
+/*
+ * Movers
+ */
+
+static u64 for_each_entry(const char *dir, u64 (*fn)(const char *path))
+{
+	DIR *d = opendir(dir);
+	char path[512];
+	struct dirent *de;
+	u64 sum = 0;
+
+	if (!d)
+		return 0;
+	while ((de = readdir(d))) {
+		if (de->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
+		sum += fn(path);
+	}
+	closedir(d);
+	return sum;
+}
+
+static u64 cma_has_alloc(const char *dir)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s/alloc", dir);
+	return !access(path, W_OK);
+}
+
+bool gmem_has_cma(void)
+{
+	return for_each_entry(CMA_DIR, cma_has_alloc);
+}
+
+static u64 cma_free(const char *dir)
+{
+	char path[600];
+
+	/* More than there is means all that was allocated through debugfs. */
+	snprintf(path, sizeof(path), "%s/free", dir);
+	return gmem_write_ulong(path, INT32_MAX);
+}
+
+static u64 cma_take_and_free(const char *dir)
+{
+	char path[600];
+	u64 nr = 0, left;
+
+	snprintf(path, sizeof(path), "%s/count", dir);
+	left = gmem_read_ulong(path);
+	snprintf(path, sizeof(path), "%s/alloc", dir);
+	for (; left >= CMA_CHUNK; left -= CMA_CHUNK) {
+		if (!gmem_write_ulong(path, CMA_CHUNK))
+			break;
+		nr += CMA_CHUNK;
+	}
+	cma_free(dir);
+	return nr;
+}
+
+/*
+ * Take all of CMA, which moves what it holds somewhere else, and give it
+ * back, so that compaction or new allocations may use it again. Returns the
+ * number of pages that could be taken.
+ */
+u64 gmem_cma_cycle(void)
+{
+	return for_each_entry(CMA_DIR, cma_take_and_free);
+}
+
+void gmem_compact(void)
+{
+	__TEST_REQUIRE(gmem_write_file(COMPACT, "1"),
+		       "Cannot write %s", COMPACT);
+}
+
+static u64 gigantic_kb(const char *dir)
+{
+	const char *p = strstr(dir, "hugepages-");
+
+	p = p ? strstr(p + 1, "hugepages-") ?: p : NULL;
+	return p ? strtoull(p + strlen("hugepages-"), NULL, 10) : 0;
+}
+
+static u64 mem_free_kb(void)
+{
+	char buf[4096], *p;
+
+	if (!gmem_read_file("/proc/meminfo", buf, sizeof(buf)))
+		return 0;
+	p = strstr(buf, "MemFree:");
+	return p ? strtoull(p + strlen("MemFree:"), NULL, 10) : 0;
+}
+
+static u64 gigantic_take_and_free(const char *dir)
+{
+	u64 kb = gigantic_kb(dir), old, got;
+	char path[600];
+
+	/* What the buddy allocator can hold needs no alloc_contig_range(). */
+	if (kb <= 4096)
+		return 0;
+
+	snprintf(path, sizeof(path), "%s/nr_hugepages", dir);
+	old = gmem_read_ulong(path);
+	gmem_write_ulong(path, old + mem_free_kb() * 2 / 3 / kb);
+	got = gmem_read_ulong(path) - old;
+	gmem_write_ulong(path, old);
+	return got * kb / 4;
+}
+
+/*
+ * Allocate gigantic pages from two thirds of the free memory, which evacuates
+ * the ranges they take. Returns the number of pages that could be taken.
+ */
+u64 gmem_gigantic_cycle(void)
+{
+	return for_each_entry(HUGE_DIR, gigantic_take_and_free);
+}
+
+/*
+ * Take the memory blocks that hold @pfns offline, one by one, and bring them
+ * back. Returns how many of the pages were in blocks that went offline.
+ */
+u64 gmem_offline_cycle(const u64 *pfns, u64 nr_pages)
+{
+	u64 block = 0, pages_per_block, i, j, nr = 0;
+	char buf[32], path[256];
+	bool *done;
+
+	if (gmem_read_file(MEMORY_DIR "/block_size_bytes", buf, sizeof(buf)))
+		block = strtoull(buf, NULL, 16);
+	if (!block)
+		return 0;
+
+	pages_per_block = block / SZ_4K;
+	done = calloc(nr_pages, sizeof(*done));
+	TEST_ASSERT(done, "No memory for %lu flags", nr_pages);
+	for (i = 0; i < nr_pages; i++) {
+		u64 id = pfns[i] / pages_per_block, inside = 0;
+
+		if (done[i])
+			continue;
+		for (j = i; j < nr_pages; j++) {
+			if (pfns[j] / pages_per_block != id)
+				continue;
+			done[j] = true;
+			inside++;
+		}
+		snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", id);
+		if (!gmem_write_file(path, "offline"))
+			continue;
+		nr += inside;
+		TEST_ASSERT(gmem_write_file(path, "online"),
+			    "Memory block %lu does not come online again", id);
+	}
+	free(done);
+	return nr;
+}
+
+static void mover_round(void)
+{
+	/*
+	 * Compaction packs movable pages at a zone's end, where CMA lies by
+	 * default; taking CMA scatters them again.
+	 */
+	gmem_compact();
+	if (!gmem_cma_cycle())
+		gmem_gigantic_cycle();
+}
+
+/*
+ * Move pages of @vm until @nr more moves are counted, or @seconds are over.
+ * Returns the number of moves.
+ */
+u64 gmem_force_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
+{
+	u64 start = gmem_nr_migrated(vm), moved = 0;
+	time_t end = time(NULL) + seconds;
+
+	do {
+		mover_round();
+		moved = gmem_nr_migrated(vm) - start;
+	} while (moved < nr && time(NULL) < end);
+	return moved;
+}
+
+static pthread_t mover_thread;
+static volatile bool mover_stop;
+static u64 mover_rounds;
+
+static void *mover_fn(void *arg)
+{
+	while (!mover_stop) {
+		mover_round();
+		mover_rounds++;
+	}
+	return NULL;
+}
+
+void gmem_mover_start(void)
+{
+	mover_stop = false;
+	mover_rounds = 0;
+	kvm_pthread_create(&mover_thread, NULL, mover_fn, NULL);
+}
+
+/* Returns the number of rounds that were completed. */
+u64 gmem_mover_stop(void)
+{
+	mover_stop = true;
+	kvm_pthread_join(mover_thread, NULL);
+	return mover_rounds;
+}
+
+/*
+ * Fault injection
+ */
+
+bool gmem_fail_function(const char *function, int retval, unsigned int percent)
+{
+	char path[256], value[24];
+
+	if (!gmem_write_file(FAIL_DIR "/inject", function))
+		return false;
+
+	/* The file takes an unsigned 64-bit value: sign-extend. */
+	snprintf(path, sizeof(path), FAIL_DIR "/%s/retval", function);
+	snprintf(value, sizeof(value), "%#lx", (unsigned long)(long)retval);
+	TEST_ASSERT(gmem_write_file(path, value), "%s takes no %s", path,
+		    value);
+
+	return gmem_write_ulong(FAIL_DIR "/probability", percent) &&
+	       gmem_write_ulong(FAIL_DIR "/interval", 1) &&
+	       gmem_write_file(FAIL_DIR "/times", "-1") &&
+	       gmem_write_ulong(FAIL_DIR "/verbose", 0) &&
+	       gmem_write_file(FAIL_DIR "/task-filter", "N");
+}
+
+void gmem_fail_function_off(void)
+{
+	gmem_write_ulong(FAIL_DIR "/probability", 0);
+	/* An empty line takes all functions off the list. */
+	gmem_write_file(FAIL_DIR "/inject", "\n");
+}
+
+/*
+ * Signals
+ */
+
+static __thread sigjmp_buf read_jmpbuf;
+static __thread volatile int read_code;
+
+static void read_handler(int sig, siginfo_t *info, void *ctx)
+{
+	read_code = info->si_code;
+	siglongjmp(read_jmpbuf, sig);
+}
+
+int gmem_read_signal(const volatile u64 *addr, u64 *value, int *si_code)
+{
+	struct sigaction sa = {
+		.sa_sigaction = read_handler,
+		.sa_flags = SA_SIGINFO,
+	}, old_segv, old_bus;
+	int sig;
+
+	sigaction(SIGSEGV, &sa, &old_segv);
+	sigaction(SIGBUS, &sa, &old_bus);
+	sig = sigsetjmp(read_jmpbuf, 1);
+	if (!sig) {
+		u64 v = *addr;
+
+		if (value)
+			*value = v;
+	}
+	sigaction(SIGSEGV, &old_segv, NULL);
+	sigaction(SIGBUS, &old_bus, NULL);
+	if (si_code)
+		*si_code = sig ? read_code : 0;
+	return sig;
+}
+
+/*
+ * Runner
+ */
+
+/* Undo what a test that died may have left behind. */
+static void restore_environment(void)
+{
+	gmem_fail_function_off();
+	gmem_set_param(false);
+	for_each_entry(CMA_DIR, cma_free);
+}
+
+static int run_one(const struct gmem_test *test)
+{
+	time_t end = time(NULL) + (test->seconds ?: 120);
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork() failed, errno %d", errno);
+	if (!pid) {
+		test->fn();
+		fflush(NULL);
+		_exit(KSFT_PASS);
+	}
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (time(NULL) > end) {
+			ksft_print_msg("%s: hung\n", test->name);
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			return KSFT_FAIL;
+		}
+		usleep(10000);
+	}
+	if (WIFSIGNALED(status)) {
+		ksft_print_msg("%s: died of signal %d\n", test->name,
+			       WTERMSIG(status));
+		return KSFT_FAIL;
+	}
+	return WEXITSTATUS(status);
+}
+
+/* Runs those of @tests whose name contains @only; does not return. */
+int gmem_run_tests(const struct gmem_test *tests, unsigned int nr,
+		   const char *only)
+{
+	unsigned int i, planned = 0;
+
+	for (i = 0; i < nr; i++)
+		planned += !only || strstr(tests[i].name, only);
+
+	ksft_print_header();
+	ksft_set_plan(planned);
+	for (i = 0; i < nr; i++) {
+		time_t start = time(NULL);
+		int r;
+
+		if (only && !strstr(tests[i].name, only))
+			continue;
+		r = run_one(&tests[i]);
+		restore_environment();
+		if (r == KSFT_SKIP)
+			ksft_test_result_skip("%s\n", tests[i].name);
+		else
+			ksft_test_result(r == KSFT_PASS, "%s (%lds)\n",
+					 tests[i].name,
+					 (long)(time(NULL) - start));
+	}
+	ksft_finished();
+}
