@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Migration of guest_memfd folios: the interface between guest_memfd and the
+ * backends that relocate a page underneath a running guest.
+ *
+ * See Documentation/virt/kvm/guest-memfd-migration.rst for the contract.
+ */
+#ifndef __LINUX_KVM_GMEM_MIGRATION_H
+#define __LINUX_KVM_GMEM_MIGRATION_H
+
+#include <linux/kvm_types.h>
+#include <linux/migrate_mode.h>
+
+/**
+ * enum kvm_gmem_backend - how the guest_memfd pages of a VM are relocated
+ * @KVM_GMEM_BACKEND_NONE: Not at all, the memory is unmovable.
+ * @KVM_GMEM_BACKEND_COPY: Unmapped from the guest, copied by the kernel and
+ *	faulted in again. For memory that the host may read.
+ * @KVM_GMEM_BACKEND_PKVM: By the pKVM hypervisor at EL2.
+ * @KVM_GMEM_BACKEND_SNP: By the SEV-SNP firmware.
+ * @KVM_GMEM_BACKEND_TDX: By the TDX module.
+ */
+enum kvm_gmem_backend {
+	KVM_GMEM_BACKEND_NONE,
+	KVM_GMEM_BACKEND_COPY,
+	KVM_GMEM_BACKEND_PKVM,
+	KVM_GMEM_BACKEND_SNP,
+	KVM_GMEM_BACKEND_TDX,
+};
+
+/**
+ * struct kvm_gmem_migration - one page that a backend is to relocate
+ * @kvm: The VM that the page belongs to.
+ * @gfn: Where it is in the address space of the guest.
+ * @src: The page frame that holds the content.
+ * @dst: The page frame to move it to, ordinary memory of the host.
+ * @mode: What migration may wait for, see enum migrate_mode.
+ */
+struct kvm_gmem_migration {
+	struct kvm *kvm;
+	gfn_t gfn;
+	kvm_pfn_t src;
+	kvm_pfn_t dst;
+	enum migrate_mode mode;
+};
+
+/*
+ * What kvm_arch_gmem_migrate() returns for a page that is the host's at that
+ * moment, e.g. since the guest has not touched it yet: nothing was done, and
+ * a plain copy is both allowed and enough.
+ */
+#define KVM_GMEM_MIGRATE_COPY	1
+
+#ifdef CONFIG_KVM_GMEM_MIGRATION
+/**
+ * kvm_arch_gmem_backend() - Which backend relocates the pages of a VM.
+ * @kvm: The VM.
+ *
+ * The answer must not change during the life of the VM.
+ */
+enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm);
+
+/**
+ * kvm_arch_gmem_migrate() - Relocate one page underneath a running guest.
+ * @m: The page, and where to.
+ *
+ * All or nothing: on success the guest has its content at @m->dst, and @m->src
+ * is memory of the host that holds nothing of the guest's; on failure neither
+ * page has changed hands nor content. Not called for KVM_GMEM_BACKEND_COPY.
+ *
+ * Context: Both folios and the invalidate lock of the guest_memfd (shared) are
+ * held, so that bindings are stable and no fault can find either folio. An MMU
+ * invalidation of the gfn is in progress. mmu_lock is not held. May sleep only
+ * as @m->mode allows; must not allocate memory nor take a lock that is held
+ * around allocations, other than by trylock.
+ * Return: 0, KVM_GMEM_MIGRATE_COPY, -EAGAIN to be called again soon, -EBUSY or
+ * another error to give up on the page for now.
+ */
+int kvm_arch_gmem_migrate(struct kvm_gmem_migration *m);
+
+u64 kvm_gmem_migration_flags(struct kvm *kvm);
+#else
+static inline u64 kvm_gmem_migration_flags(struct kvm *kvm)
+{
+	return 0;
+}
+#endif /* CONFIG_KVM_GMEM_MIGRATION */
+
+#endif /* __LINUX_KVM_GMEM_MIGRATION_H */

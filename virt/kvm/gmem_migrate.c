@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Migration of guest_memfd folios.
+ *
+ * A folio is replaced in the page cache first and its content relocated after,
+ * as relocation by firmware or a hypervisor cannot be taken back, whereas the
+ * replacement fails whenever somebody else holds a reference. In between the
+ * new folio is locked: a fault that looks the page up waits for it.
+ */
+#include <linux/error-injection.h>
+#include <linux/kvm_gmem_migration.h>
+#include <linux/kvm_host.h>
+#include <linux/ktime.h>
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/pagemap.h>
+
+#include "kvm_mm.h"
+#include "guest_memfd.h"
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/kvm_gmem.h>
+
+/*
+ * For hosts whose VMM does not know GUEST_MEMFD_FLAG_MIGRATABLE. Applies to
+ * instances that are created from then on.
+ */
+static bool gmem_migratable;
+module_param(gmem_migratable, bool, 0644);
+
+/* Who uses a folio. @kvm and @gfn are those of the VM whose backend counts. */
+struct gmem_binding {
+	struct kvm *kvm;
+	gfn_t gfn;
+	enum kvm_gmem_backend backend;
+	unsigned int nr;
+};
+
+enum kvm_gmem_backend __weak kvm_arch_gmem_backend(struct kvm *kvm)
+{
+	return KVM_GMEM_BACKEND_NONE;
+}
+
+int __weak kvm_arch_gmem_migrate(struct kvm_gmem_migration *m)
+{
+	return -EOPNOTSUPP;
+}
+
+/**
+ * kvm_gmem_migration_flags() - The guest_memfd flags that migration adds.
+ * @kvm: The VM, or NULL for what holds for any VM.
+ */
+u64 kvm_gmem_migration_flags(struct kvm *kvm)
+{
+	if (!kvm || kvm_arch_gmem_backend(kvm) == KVM_GMEM_BACKEND_NONE)
+		return 0;
+
+	return GUEST_MEMFD_FLAG_MIGRATABLE;
+}
+
+/**
+ * kvm_gmem_init_migration() - Make a new guest_memfd movable, or unmovable.
+ * @kvm: The VM that it is created for.
+ * @inode: Its inode, with its flags, and not in use yet.
+ *
+ * Movable memory is as inaccessible and unevictable as unmovable memory, but
+ * it is allocated from where movable memory belongs.
+ */
+void kvm_gmem_init_migration(struct kvm *kvm, struct inode *inode)
+{
+	if (READ_ONCE(gmem_migratable))
+		GMEM_I(inode)->flags |= kvm_gmem_migration_flags(kvm);
+
+	if (GMEM_I(inode)->flags & GUEST_MEMFD_FLAG_MIGRATABLE)
+		mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER_MOVABLE);
+	else
+		mapping_set_unmovable(inode->i_mapping);
+}
+
+static struct kvm_memory_slot *kvm_gmem_bound_slot(struct gmem_file *f,
+						   pgoff_t index)
+{
+	return xa_load(&f->bindings, index);
+}
+
+/*
+ * The VMs that @index is bound to. Memslots and files are stable under the
+ * invalidate lock, and each file holds a reference to its VM.
+ */
+static struct gmem_binding kvm_gmem_find_binding(struct inode *inode,
+						 pgoff_t index)
+{
+	struct gmem_binding b = {
+		.gfn = INVALID_GPA,
+		.backend = KVM_GMEM_BACKEND_COPY,
+	};
+	struct kvm_memory_slot *slot;
+	struct gmem_file *f;
+
+	kvm_gmem_for_each_file(f, inode) {
+		enum kvm_gmem_backend backend = kvm_arch_gmem_backend(f->kvm);
+
+		slot = kvm_gmem_bound_slot(f, index);
+		if (!slot)
+			continue;
+
+		/* Only if all of them can have a copy, it is a copy. */
+		if (b.nr++ && backend == KVM_GMEM_BACKEND_COPY)
+			continue;
+
+		b.kvm = f->kvm;
+		b.gfn = slot->base_gfn + index - slot->gmem.pgoff;
+		b.backend = backend;
+	}
+
+	return b;
+}
+
+static void __kvm_gmem_migrate_start(struct kvm *kvm,
+				     struct kvm_memory_slot *slot, gfn_t gfn,
+				     struct inode *inode, bool unmap)
+{
+	struct kvm_gfn_range range = {
+		.start = gfn,
+		.end = gfn + 1,
+		.slot = slot,
+		.may_block = true,
+		.attr_filter = kvm_gmem_get_invalidate_filter(inode),
+	};
+
+	KVM_MMU_LOCK(kvm);
+	kvm_mmu_invalidate_start(kvm);
+	if (!unmap)
+		kvm_mmu_invalidate_range_add(kvm, range.start, range.end);
+	else if (kvm_mmu_unmap_gfn_range(kvm, &range))
+		kvm_flush_remote_tlbs(kvm);
+	KVM_MMU_UNLOCK(kvm);
+}
+
+/*
+ * Make faults that are under way retry, and where the kernel is going to copy
+ * the page take it from the guest, so that no write to the old page is lost.
+ */
+static void kvm_gmem_migrate_start(struct inode *inode, pgoff_t index,
+				   bool unmap)
+{
+	struct kvm_memory_slot *slot;
+	struct gmem_file *f;
+
+	kvm_gmem_for_each_file(f, inode) {
+		slot = kvm_gmem_bound_slot(f, index);
+		if (slot)
+			__kvm_gmem_migrate_start(f->kvm, slot,
+				slot->base_gfn + index - slot->gmem.pgoff,
+				inode, unmap);
+	}
+}
+
+static void kvm_gmem_migrate_end(struct inode *inode, pgoff_t index, int ret)
+{
+	struct gmem_file *f;
+
+	kvm_gmem_for_each_file(f, inode) {
+		struct kvm *kvm = f->kvm;
+
+		if (!kvm_gmem_bound_slot(f, index))
+			continue;
+
+		KVM_MMU_LOCK(kvm);
+		kvm_mmu_invalidate_end(kvm);
+		if (ret)
+			kvm->stat.generic.gmem_migrate_failed++;
+		else
+			kvm->stat.generic.gmem_migrated++;
+		KVM_MMU_UNLOCK(kvm);
+	}
+}
+
+/* The page-cache step; fails, and changes nothing, for foreign references. */
+static noinline int kvm_gmem_migrate_switch(struct address_space *mapping,
+					    struct folio *dst,
+					    struct folio *src)
+{
+	return folio_migrate_mapping(mapping, dst, src, 0);
+}
+ALLOW_ERROR_INJECTION(kvm_gmem_migrate_switch, ERRNO);
+
+/* The backend's step: all or nothing, see kvm_arch_gmem_migrate(). */
+static noinline int kvm_gmem_migrate_relocate(struct gmem_binding *b,
+					      struct folio *dst,
+					      struct folio *src,
+					      enum migrate_mode mode)
+{
+	int ret = KVM_GMEM_MIGRATE_COPY;
+
+	/* Allocated but never used: no content, and nobody else's. */
+	if (!folio_test_uptodate(src))
+		return 0;
+
+	if (b->backend != KVM_GMEM_BACKEND_COPY) {
+		struct kvm_gmem_migration m = {
+			.kvm	= b->kvm,
+			.gfn	= b->gfn,
+			.src	= folio_pfn(src),
+			.dst	= folio_pfn(dst),
+			.mode	= mode,
+		};
+
+		ret = kvm_arch_gmem_migrate(&m);
+	}
+
+	return ret == KVM_GMEM_MIGRATE_COPY ? folio_mc_copy(dst, src) : ret;
+}
+ALLOW_ERROR_INJECTION(kvm_gmem_migrate_relocate, ERRNO);
+
+static int __kvm_gmem_migrate_folio(struct address_space *mapping,
+				    struct gmem_binding *b, struct folio *dst,
+				    struct folio *src, enum migrate_mode mode)
+{
+	int ret;
+
+	/* guest_memfd does not have large folios yet. */
+	if (folio_test_large(src))
+		return -EOPNOTSUPP;
+
+	if (folio_test_hwpoison(src))
+		return -EHWPOISON;
+
+	/*
+	 * A folio that several VMs use can be unmapped from all of them and
+	 * copied, but there is no telling which of them a backend is to ask.
+	 */
+	if (b->nr > 1 && b->backend != KVM_GMEM_BACKEND_COPY)
+		return -EBUSY;
+
+	if (b->backend == KVM_GMEM_BACKEND_NONE)
+		return -EOPNOTSUPP;
+
+	/* Spare the guest a fault where the switch is bound to fail. */
+	if (folio_ref_count(src) != folio_expected_ref_count(src) + 1)
+		return -EAGAIN;
+
+	kvm_gmem_migrate_start(mapping->host, src->index,
+			       b->backend == KVM_GMEM_BACKEND_COPY);
+
+	ret = kvm_gmem_migrate_switch(mapping, dst, src);
+	if (ret)
+		goto out_end;
+
+	ret = kvm_gmem_migrate_relocate(b, dst, src, mode);
+	if (ret)
+		folio_migrate_mapping_undo(mapping, dst, src);
+	else
+		folio_migrate_flags(dst, src);
+
+out_end:
+	kvm_gmem_migrate_end(mapping->host, src->index, ret);
+	return ret;
+}
+
+/**
+ * kvm_gmem_migrate_folio() - ->migrate_folio of guest_memfd.
+ * @mapping: The address_space of the guest_memfd.
+ * @dst: The folio to move to.
+ * @src: The folio to move, not mapped by user space.
+ * @mode: What may be waited for.
+ *
+ * Context: Both folios are locked. The invalidate lock comes before the folio
+ * lock, hence it is only tried.
+ * Return: 0, or a negative error code and @src as it was.
+ */
+int kvm_gmem_migrate_folio(struct address_space *mapping, struct folio *dst,
+			   struct folio *src, enum migrate_mode mode)
+{
+	struct gmem_binding b = { .gfn = INVALID_GPA };
+	pgoff_t index = src->index;
+	u64 start = ktime_get_ns();
+	int ret = -EAGAIN;
+
+	if (WARN_ON_ONCE(mapping_unmovable(mapping)))
+		return -EINVAL;
+
+	if (filemap_invalidate_trylock_shared(mapping)) {
+		b = kvm_gmem_find_binding(mapping->host, index);
+		ret = __kvm_gmem_migrate_folio(mapping, &b, dst, src, mode);
+		filemap_invalidate_unlock_shared(mapping);
+	}
+
+	trace_kvm_gmem_migrate_folio(b.backend, index, b.gfn, folio_pfn(src),
+				     folio_pfn(dst), folio_order(src), mode,
+				     ret, ktime_get_ns() - start);
+	return ret;
+}
