@@ -155,7 +155,7 @@ static void guest_probe(u64 id, struct gmem_ctl *ctl)
 	for (;;) {
 		page = READ_ONCE(ctl->probe);
 		GUEST_SYNC_ARGS(GMEM_STAGE_VERIFIED,
-				*(volatile u64 *)(ctl->gva + page * SZ_4K),
+				READ_ONCE(*(u64 *)(ctl->gva + page * SZ_4K)),
 				0, 0, 0);
 	}
 }
@@ -239,20 +239,20 @@ static void test_no_pin(void)
 
 static void guest_share(u64 id, struct gmem_ctl *ctl)
 {
-	volatile u64 *p = (u64 *)ctl->gva;
+	u64 *p = (u64 *)ctl->gva;
 	u64 round;
 
 	gmem_guest_init(ctl);
 	for (round = 0; round < 64; round++) {
-		p[0] = gmem_word(0, 0, round);
+		WRITE_ONCE(p[0], gmem_word(0, 0, round));
 		gmem_arch_guest_share(GMEM_GPA);
 		GUEST_SYNC(GMEM_STAGE_SHARED);
-		__GUEST_ASSERT(p[0] == ~gmem_word(0, 0, round),
+		__GUEST_ASSERT(READ_ONCE(p[0]) == ~gmem_word(0, 0, round),
 			       "Round %lu: the host's write is %lx", round,
 			       p[0]);
 		gmem_arch_guest_unshare(GMEM_GPA);
 		GUEST_SYNC(GMEM_STAGE_UNSHARED);
-		__GUEST_ASSERT(p[0] == ~gmem_word(0, 0, round),
+		__GUEST_ASSERT(READ_ONCE(p[0]) == ~gmem_word(0, 0, round),
 			       "Round %lu: %lx after unsharing", round, p[0]);
 	}
 	GUEST_SYNC(GMEM_STAGE_VERIFIED);

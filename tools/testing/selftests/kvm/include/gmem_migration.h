@@ -19,7 +19,7 @@
 #include "ucall_common.h"
 
 #ifndef GUEST_MEMFD_FLAG_MIGRATABLE
-#define GUEST_MEMFD_FLAG_MIGRATABLE	(1ULL << 16)
+#define GUEST_MEMFD_FLAG_MIGRATABLE	BIT_ULL(16)
 #endif
 
 #define GMEM_SHARED_FLAGS	(GUEST_MEMFD_FLAG_MMAP |	\
@@ -104,7 +104,7 @@ struct gmem_vm {
 	struct kvm_vcpu *vcpus[GMEM_MAX_VCPUS];
 	pthread_t threads[GMEM_MAX_VCPUS];
 	bool threads_started;
-	volatile int stage[GMEM_MAX_VCPUS];
+	int stage[GMEM_MAX_VCPUS];
 	int fd;			/* guest_memfd */
 	u64 *mem;		/* mapping of all of it, or NULL */
 	u64 nr_pages;
@@ -173,7 +173,7 @@ bool gmem_fail_function(const char *function, int retval, unsigned int percent);
 void gmem_fail_function_off(void);
 
 /* The signal that reading @addr raises, or zero, with its si_code. */
-int gmem_read_signal(const volatile u64 *addr, u64 *value, int *si_code);
+int gmem_read_signal(const u64 *addr, u64 *value, int *si_code);
 
 /* kvm.gmem_migratable; returns false where there is no such parameter. */
 bool gmem_set_param(bool on);

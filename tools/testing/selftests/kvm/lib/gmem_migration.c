@@ -200,7 +200,8 @@ struct gmem_vm *gmem_vm_create(const struct gmem_vm_opts *opts)
 	gvm->fd = -1;
 	gvm->nr_pages = opts->nr_pages;
 
-	vm = gvm->vm = gmem_arch_vm_create(gvm);
+	vm = gmem_arch_vm_create(gvm);
+	gvm->vm = vm;
 	__TEST_REQUIRE(vm->page_size == SZ_4K && getpagesize() == SZ_4K,
 		       "The tests are written for 4K pages");
 	gmem_vm_add_memory(gvm);
@@ -249,11 +250,11 @@ void gmem_vm_run_to(struct gmem_vm *gvm, int vcpu, int stage)
 {
 	struct ucall uc;
 
-	while (gvm->stage[vcpu] != stage) {
+	while (READ_ONCE(gvm->stage[vcpu]) != stage) {
 		vcpu_run(gvm->vcpus[vcpu]);
 		switch (get_ucall(gvm->vcpus[vcpu], &uc)) {
 		case UCALL_SYNC:
-			gvm->stage[vcpu] = uc.args[1];
+			WRITE_ONCE(gvm->stage[vcpu], uc.args[1]);
 			break;
 		case UCALL_PRINTF:
 			REPORT_GUEST_PRINTF(uc);
@@ -533,7 +534,9 @@ bool gmem_set_param(bool on)
  * Movers
  */
 
-static u64 for_each_entry(const char *dir, u64 (*fn)(const char *path))
+typedef u64 (*dir_fn_t)(const char *path);
+
+static u64 sum_over_dir(const char *dir, dir_fn_t fn)
 {
 	DIR *d = opendir(dir);
 	char path[512];
@@ -562,7 +565,7 @@ static u64 cma_has_alloc(const char *dir)
 
 bool gmem_has_cma(void)
 {
-	return for_each_entry(CMA_DIR, cma_has_alloc);
+	return sum_over_dir(CMA_DIR, cma_has_alloc);
 }
 
 static u64 cma_free(const char *dir)
@@ -598,7 +601,7 @@ static u64 cma_take_and_free(const char *dir)
  */
 u64 gmem_cma_cycle(void)
 {
-	return for_each_entry(CMA_DIR, cma_take_and_free);
+	return sum_over_dir(CMA_DIR, cma_take_and_free);
 }
 
 void gmem_compact(void)
@@ -609,10 +612,9 @@ void gmem_compact(void)
 
 static u64 gigantic_kb(const char *dir)
 {
-	const char *p = strstr(dir, "hugepages-");
+	const char *p = strrchr(dir, '-');
 
-	p = p ? strstr(p + 1, "hugepages-") ?: p : NULL;
-	return p ? strtoull(p + strlen("hugepages-"), NULL, 10) : 0;
+	return p ? strtoull(p + 1, NULL, 10) : 0;
 }
 
 static u64 mem_free_kb(void)
@@ -648,7 +650,7 @@ static u64 gigantic_take_and_free(const char *dir)
  */
 u64 gmem_gigantic_cycle(void)
 {
-	return for_each_entry(HUGE_DIR, gigantic_take_and_free);
+	return sum_over_dir(HUGE_DIR, gigantic_take_and_free);
 }
 
 /*
@@ -719,12 +721,12 @@ u64 gmem_force_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 }
 
 static pthread_t mover_thread;
-static volatile bool mover_stop;
+static bool mover_stop;
 static u64 mover_rounds;
 
 static void *mover_fn(void *arg)
 {
-	while (!mover_stop) {
+	while (!READ_ONCE(mover_stop)) {
 		mover_round();
 		mover_rounds++;
 	}
@@ -733,7 +735,7 @@ static void *mover_fn(void *arg)
 
 void gmem_mover_start(void)
 {
-	mover_stop = false;
+	WRITE_ONCE(mover_stop, false);
 	mover_rounds = 0;
 	kvm_pthread_create(&mover_thread, NULL, mover_fn, NULL);
 }
@@ -741,7 +743,7 @@ void gmem_mover_start(void)
 /* Returns the number of rounds that were completed. */
 u64 gmem_mover_stop(void)
 {
-	mover_stop = true;
+	WRITE_ONCE(mover_stop, true);
 	kvm_pthread_join(mover_thread, NULL);
 	return mover_rounds;
 }
@@ -782,15 +784,15 @@ void gmem_fail_function_off(void)
  */
 
 static __thread sigjmp_buf read_jmpbuf;
-static __thread volatile int read_code;
+static __thread int read_code;
 
 static void read_handler(int sig, siginfo_t *info, void *ctx)
 {
-	read_code = info->si_code;
+	WRITE_ONCE(read_code, info->si_code);
 	siglongjmp(read_jmpbuf, sig);
 }
 
-int gmem_read_signal(const volatile u64 *addr, u64 *value, int *si_code)
+int gmem_read_signal(const u64 *addr, u64 *value, int *si_code)
 {
 	struct sigaction sa = {
 		.sa_sigaction = read_handler,
@@ -802,7 +804,7 @@ int gmem_read_signal(const volatile u64 *addr, u64 *value, int *si_code)
 	sigaction(SIGBUS, &sa, &old_bus);
 	sig = sigsetjmp(read_jmpbuf, 1);
 	if (!sig) {
-		u64 v = *addr;
+		u64 v = READ_ONCE(*addr);
 
 		if (value)
 			*value = v;
@@ -810,7 +812,7 @@ int gmem_read_signal(const volatile u64 *addr, u64 *value, int *si_code)
 	sigaction(SIGSEGV, &old_segv, NULL);
 	sigaction(SIGBUS, &old_bus, NULL);
 	if (si_code)
-		*si_code = sig ? read_code : 0;
+		*si_code = sig ? READ_ONCE(read_code) : 0;
 	return sig;
 }
 
@@ -823,7 +825,7 @@ static void restore_environment(void)
 {
 	gmem_fail_function_off();
 	gmem_set_param(false);
-	for_each_entry(CMA_DIR, cma_free);
+	sum_over_dir(CMA_DIR, cma_free);
 }
 
 static int run_one(const struct gmem_test *test)

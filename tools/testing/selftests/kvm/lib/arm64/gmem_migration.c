@@ -111,7 +111,8 @@ static struct kvm_vm *create_protected(struct gmem_vm *gvm)
 	u32 i;
 
 	kvm_set_files_rlimit(o->nr_vcpus);
-	gvm->vm = vm = ____vm_create(shape);
+	vm = ____vm_create(shape);
+	gvm->vm = vm;
 	add_slot0(gvm, nr_pages);
 	kvm_vm_elf_load(vm, program_invocation_name);
 
