@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# Variables go to and come from the scripts that source this.
+# shellcheck disable=SC2034
 #
 # What the scripts share: paths, messages, locks, and where the project's own
 # kernel files are.  Sourced, never run.
@@ -82,6 +84,13 @@ check_base() {
 	[[ -n $v ]] || die "$1 is no Linux source tree"
 	[[ $v == "$kbase" || $v == "$kbase".* ]] ||
 		die "$1 is Linux $v, but the patches are for $kbase"
+}
+
+# copy_tree FROM TO: a source tree without what was built in it.
+copy_tree() {
+	mkdir -p "$2"
+	tar -C "$1" --exclude='./build-*' --exclude='./.gmem-*' -c . |
+		tar -C "$2" -x
 }
 
 # The series file as "patch newfile..." lines, without comments.

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Variables go to and come from the scripts that source this.
+# shellcheck disable=SC2034,SC2154
+#
+# What all builds in a kernel tree share.  Sourced after lib.sh.
+
+# The compiler for $1; sets karch (the kernel's name of the architecture),
+# image (the path below the build directory), and make_args.
+build_tools() {
+	local cross=
+
+	case $1 in
+	arm64)
+		karch=arm64 image=arch/arm64/boot/Image
+		[[ $(uname -m) == aarch64 ]] || cross=aarch64-linux-gnu-
+		;;
+	x86)
+		karch=x86 image=arch/x86/boot/bzImage
+		[[ $(uname -m) == x86_64 ]] || cross=x86_64-linux-gnu-
+		;;
+	*)
+		die "no such architecture: $1 (arm64 or x86)"
+		;;
+	esac
+	need make "${cross}gcc" "${cross}ld" flex bison bc
+	cross_compile=$cross
+	make_args=("ARCH=$karch" "CROSS_COMPILE=$cross")
+	if command -v ccache > /dev/null; then
+		make_args+=("CC=ccache ${cross}gcc" "HOSTCC=ccache gcc")
+		export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
+		export CCACHE_BASEDIR=$cache CCACHE_NOHASHDIR=1
+		export CCACHE_COMPILERCHECK=content
+	fi
+	# The same objects and images from the same files, anywhere and any day.
+	export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
+	export KBUILD_BUILD_USER=gmem KBUILD_BUILD_HOST=gmem
+	export KBUILD_BUILD_VERSION=1
+}
+
+# Sets tree and out for the architecture $1 and the kind $2, and locks them.
+build_tree() {
+	local from=feature name=$1-$2
+
+	[[ $2 != stock ]] || from=stock
+	tree=${KTREE:-}
+	if [[ -z $tree ]]; then
+		tree=$("$repo/scripts/source" "$from" | tail -n 1)
+	fi
+	lock "build-$name"
+	lock "tree-$from" shared
+	# A direct child of the tree: kbuild then uses relative paths only, and
+	# ccache finds for one tree what was compiled for the other.
+	out=$tree/build-$name
+	mkdir -p "$out" "$cache/out"
+	if [[ -z ${KTREE:-} ]]; then
+		ln -s -f -n "$out" "$cache/out/$name"
+		out=$cache/out/$name
+	fi
+}
+
+kmake() {
+	make -C "$tree" -j "$(nproc)" O="$(realpath "$out")" "${make_args[@]}" "$@"
+}
