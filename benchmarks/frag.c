@@ -7,7 +7,6 @@
  * their pages alternate in physical memory. One group exits. What it leaves
  * are single free pages, each beside a page of a guest that goes on running.
  */
-#include <dirent.h>
 #include <glob.h>
 #include <pthread.h>
 #include <sched.h>
@@ -512,32 +511,16 @@ static void prepare(struct frag *f)
 	f->stages = json_add(f->result, "stages", json_array());
 }
 
-/* The virtio console port that the runner reads, by its name. */
+/* The port that the runner of this machine reads, as udev would name it. */
+#define RESULTS_PORT	"/dev/virtio-ports/results"
+
 static FILE *open_results(const char *path)
 {
-	char port[sizeof("/dev/") + 64];
-	FILE *out = NULL;
-	glob_t ports;
-	size_t i;
+	FILE *out;
 
 	if (path)
 		return strcmp(path, "-") ? fopen(path, "a") : stdout;
-
-	if (glob("/sys/class/virtio-ports/*/name", 0, NULL, &ports))
-		return stdout;
-	for (i = 0; i < ports.gl_pathc && !out; i++) {
-		char *name = read_text(ports.gl_pathv[i]);
-
-		if (name && !strcmp(name, "results\n")) {
-			snprintf(port, sizeof(port), "/dev/%.*s", 60,
-				 ports.gl_pathv[i] +
-				 strlen("/sys/class/virtio-ports/"));
-			*strrchr(port, '/') = '\0';
-			out = fopen(port, "w");
-		}
-		free(name);
-	}
-	globfree(&ports);
+	out = fopen(RESULTS_PORT, "w");
 	return out ? out : stdout;
 }
 
@@ -552,7 +535,7 @@ static void usage(void)
 	      "  --rest-us=N     a guest's pause after 1 MiB checked (3000)\n"
 	      "  --each          keep every move's duration\n"
 	      "  --no-huge-pages do not try to allocate huge pages\n"
-	      "  --out=FILE      the result (the port `results', or stdout)\n"
+	      "  --out=FILE      the result (" RESULTS_PORT ")\n"
 	      "modes:\n", stderr);
 	for (i = 0; i < ARRAY_SIZE(modes); i++)
 		fprintf(stderr, "  %-16s%s\n", modes[i].name, modes[i].what);

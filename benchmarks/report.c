@@ -580,7 +580,7 @@ static void usage(void)
 	fputs("usage: gmem-bench report --stock=FILE[,FILE] --feature=... --control=...\n"
 	      "  --latency=FILE   result of a boot on the instruction clock\n"
 	      "  --result=FILE    write all figures there, as JSON\n"
-	      "  --plot=BASE      write BASE.gp, which draws BASE.png and BASE.svg\n"
+	      "  --plot=BASE      write BASE.gp, for gnuplot to draw BASE.png and BASE.svg\n"
 	      "  --color=WHEN     always, never, or auto: on a terminal\n",
 	      stderr);
 	exit(2);

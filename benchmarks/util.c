@@ -25,7 +25,7 @@ void note(const char *fmt, ...)
 {
 	va_list ap;
 
-	fprintf(stderr, "[%8.2f] ", now_seconds());
+	fprintf(stderr, "gmem-bench: %6.1f s  ", now_seconds());
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
