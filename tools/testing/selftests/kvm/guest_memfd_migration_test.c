@@ -683,6 +683,22 @@ static void test_memslot_race(void)
  * Failures
  */
 
+static void ignore_signal(int sig)
+{
+}
+
+/* Injecting an error kills whoever has the page mapped, that is this test. */
+static int poison(u64 *addr)
+{
+	struct sigaction sa = { .sa_handler = ignore_signal }, old;
+	int r;
+
+	sigaction(SIGBUS, &sa, &old);
+	r = madvise(addr, SZ_4K, MADV_HWPOISON);
+	sigaction(SIGBUS, &old, NULL);
+	return r;
+}
+
 static void test_memory_failure(void)
 {
 	struct gfile f;
@@ -692,7 +708,7 @@ static void test_memory_failure(void)
 	require_migratable();
 	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
 	pfn = gmem_pfn(f.mem + 7 * PAGE_WORDS);
-	__TEST_REQUIRE(!madvise(f.mem + 7 * PAGE_WORDS, SZ_4K, MADV_HWPOISON),
+	__TEST_REQUIRE(!poison(f.mem + 7 * PAGE_WORDS),
 		       "MADV_HWPOISON gives errno %d", errno);
 	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
 		    "pfn %#lx is not poisoned", pfn);
@@ -724,7 +740,7 @@ static void test_memory_failure_race(void)
 	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
 	gmem_mover_start();
 	for (i = 0; i < 16; i++) {
-		if (madvise(f.mem + i * 64 * PAGE_WORDS, SZ_4K, MADV_HWPOISON))
+		if (poison(f.mem + i * 64 * PAGE_WORDS))
 			TEST_ASSERT(errno == EBUSY || errno == EAGAIN,
 				    "MADV_HWPOISON of page %lu: errno %d",
 				    i * 64, errno);

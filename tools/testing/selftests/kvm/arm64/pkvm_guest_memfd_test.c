@@ -38,7 +38,7 @@ static void test_slot_refused(void)
 	struct kvm_vm *vm;
 	int fd, r;
 
-	require_pkvm_flags(GMEM_SHARED_FLAGS);
+	require_pkvm_gmem();
 	vm = vm_create_barebones_type(KVM_VM_TYPE_ARM_PROTECTED);
 
 	/* Memory that the VMM cannot fill makes no sense for these VMs. */
@@ -61,10 +61,9 @@ static void test_slot_refused(void)
 
 static void test_capability(void)
 {
-	u64 want = GMEM_SHARED_FLAGS;
+	u64 want = GMEM_MIGRATABLE_FLAGS;
 
-	require_pkvm_flags(want);
-	want |= GUEST_MEMFD_FLAG_MIGRATABLE;
+	require_pkvm_gmem();
 	TEST_ASSERT((pkvm_gmem_flags() & want) == want,
 		    "KVM_CAP_GUEST_MEMFD_FLAGS of a protected VM: %#lx, not %#lx",
 		    pkvm_gmem_flags(), want);
@@ -111,7 +110,7 @@ static void run_gmem(u32 nr_vcpus, bool prefill, bool slot0, u64 flags)
 	};
 	struct gmem_vm *gvm;
 
-	require_pkvm_flags(flags);
+	require_pkvm_gmem();
 	gvm = gmem_vm_create(&opts);
 	run_to_end(gvm);
 	gmem_vm_free(gvm);
@@ -176,7 +175,7 @@ static struct gmem_vm *create_probe(u64 flags)
 {
 	struct gmem_vm *gvm;
 
-	require_pkvm_flags(flags);
+	require_pkvm_gmem();
 	gvm = pkvm_create(1, NR_PAGES, flags, guest_probe);
 	gmem_vm_run_to(gvm, 0, GMEM_STAGE_FILLED);
 	return gvm;
@@ -228,7 +227,7 @@ static void test_no_pin(void)
 	};
 	struct gmem_vm *gvm;
 
-	require_pkvm_flags(opts.flags);
+	require_pkvm_gmem();
 	gvm = gmem_vm_create(&opts);
 	gmem_vm_fill(gvm);
 	after = locked_kb();
@@ -293,7 +292,7 @@ static void test_share_anonymous(void)
 
 static void test_share(void)
 {
-	require_pkvm_flags(GMEM_SHARED_FLAGS);
+	require_pkvm_gmem();
 	run_share(pkvm_create(1, 16, GMEM_SHARED_FLAGS, guest_share));
 }
 
@@ -414,7 +413,7 @@ static void test_several_vms(void)
 	struct gmem_vm *gvm[4];
 	int i;
 
-	require_pkvm_flags(GMEM_SHARED_FLAGS);
+	require_pkvm_gmem();
 	for (i = 0; i < 4; i++) {
 		gvm[i] = pkvm_create(1, NR_PAGES, GMEM_SHARED_FLAGS, NULL);
 		gmem_vm_fill(gvm[i]);

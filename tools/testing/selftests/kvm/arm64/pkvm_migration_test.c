@@ -20,11 +20,6 @@ static u64 total_moves = 100000;
 static u64 total_mib = 48;
 static unsigned int total_seconds = 180;
 
-static void require_migratable(void)
-{
-	require_pkvm_flags(GMEM_MIGRATABLE_FLAGS);
-}
-
 static struct gmem_vm *create(u32 nr_vcpus, u64 nr_pages, bool slot0)
 {
 	struct gmem_vm_opts opts = {
@@ -50,7 +45,7 @@ static void test_unmovable_without_flag(void)
 {
 	struct gmem_vm *gvm;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gvm = pkvm_create(1, NR_PAGES, GMEM_SHARED_FLAGS, NULL);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
@@ -66,7 +61,7 @@ static void test_module_parameter(void)
 	struct gmem_vm *gvm;
 	u64 moved;
 
-	require_migratable();
+	require_pkvm_gmem();
 	TEST_ASSERT(gmem_set_param(true), "Cannot set kvm.gmem_migratable");
 	gvm = pkvm_create(1, NR_PAGES, GMEM_SHARED_FLAGS, NULL);
 	TEST_ASSERT(gmem_set_param(false), "Cannot clear kvm.gmem_migratable");
@@ -91,7 +86,7 @@ static void test_before_first_run(void)
 	struct gmem_vm *gvm;
 	u64 moved;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gvm = gmem_vm_create(&opts);
 	moved = gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
 	gmem_check_pattern(gvm->mem, 0, NR_PAGES);
@@ -107,7 +102,7 @@ static void test_stopped_vcpus(void)
 	struct gmem_vm *gvm;
 	u64 moved, i;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gvm = create(1, NR_PAGES, false);
 	gmem_vm_fill(gvm);
 	moved = gmem_force_moves(gvm->vm, 2 * NR_PAGES, MOVE_SECONDS);
@@ -124,7 +119,7 @@ static void run_writers(u32 nr_vcpus, bool slot0, u64 nr)
 	struct gmem_vm *gvm;
 	u64 moved;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gvm = create(nr_vcpus, NR_PAGES, slot0);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
@@ -161,7 +156,7 @@ static void test_fill_race(void)
 	struct gmem_vm *gvm;
 	int i;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gmem_mover_start();
 	for (i = 0; i < 4; i++) {
 		gvm = create(4, NR_PAGES, true);
@@ -178,7 +173,7 @@ static void run_toggle(u32 nr_vcpus)
 	struct gmem_vm *gvm;
 	u64 moved;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gvm = create(nr_vcpus, NR_PAGES, true);
 	gmem_vm_fill(gvm);
 	gvm->ctl->toggle_share = 1;
@@ -243,7 +238,7 @@ static void test_shared_pages_stay_shared(void)
 	struct gmem_vm *gvm;
 	int sig, code;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gvm = gmem_vm_create(&opts);
 	for (round = 0; round < 6; round++) {
 		gmem_vm_run_to(gvm, 0, GMEM_STAGE_SHARED);
@@ -299,7 +294,7 @@ static void test_punch_race(void)
 	struct gmem_vm *gvm;
 	u64 page, value, i;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gvm = pkvm_create(2, NR_PAGES, GMEM_MIGRATABLE_FLAGS, guest_half);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
@@ -322,7 +317,7 @@ static void test_death_race(void)
 	struct gmem_vm *gvm;
 	int i;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gmem_mover_start();
 	for (i = 0; i < 6; i++) {
 		gvm = create(1, NR_PAGES, i % 2);
@@ -339,7 +334,7 @@ static void test_anonymous_beside(void)
 	struct gmem_vm *anon, *gmem;
 	u64 moved;
 
-	require_migratable();
+	require_pkvm_gmem();
 	anon = pkvm_create_anonymous(1, NR_PAGES);
 	gmem = create(1, NR_PAGES, false);
 	gmem_vm_fill(anon);
@@ -362,7 +357,7 @@ static void run_failing(const char *function, int retval, unsigned int percent)
 	struct gmem_vm *gvm;
 	u64 moved, failed, i;
 
-	require_migratable();
+	require_pkvm_gmem();
 	gvm = create(4, NR_PAGES, true);
 	gmem_vm_fill(gvm);
 	__TEST_REQUIRE(gmem_fail_function(function, retval, percent),
@@ -425,7 +420,7 @@ static void test_memory_failure(void)
 	struct gmem_vm *gvm;
 	u64 pfn, i;
 
-	require_migratable();
+	require_pkvm_gmem();
 	__TEST_REQUIRE(!access(corrupt, W_OK), "No %s", corrupt);
 	gvm = pkvm_create(1, NR_PAGES, GMEM_MIGRATABLE_FLAGS, guest_touch);
 	gvm->mem[7 * PAGE_WORDS] = 1;
@@ -497,7 +492,7 @@ static void test_source_is_wiped(void)
 	struct gmem_vm *gvm;
 	int fd;
 
-	require_migratable();
+	require_pkvm_gmem();
 	__TEST_REQUIRE(gmem_write_file(TRACE_EVENT, "1"), "No %s",
 		       TRACE_EVENT);
 	fd = open("/dev/mem", O_RDONLY);
@@ -548,7 +543,7 @@ static void test_many_moves(void)
 	struct gmem_vm *gvm[2];
 	int i;
 
-	require_migratable();
+	require_pkvm_gmem();
 	for (i = 0; i < 2; i++) {
 		gvm[i] = create(i ? 4 : 1, nr_pages, true);
 		gmem_vm_fill(gvm[i]);

@@ -33,11 +33,14 @@ static inline u64 pkvm_gmem_flags(void)
 	return flags;
 }
 
-static inline void require_pkvm_flags(u64 flags)
+/*
+ * Kernels that cannot run protected VMs on guest_memfd list the flags of shared
+ * memory for them as well; only the one for migration tells.
+ */
+static inline void require_pkvm_gmem(void)
 {
-	__TEST_REQUIRE((pkvm_gmem_flags() & flags) == flags,
-		       "Protected VMs do not have guest_memfd flags %#lx",
-		       flags);
+	__TEST_REQUIRE(pkvm_gmem_flags() & GUEST_MEMFD_FLAG_MIGRATABLE,
+		       "Protected VMs do not have migratable guest_memfd");
 }
 
 static inline struct gmem_vm *pkvm_create(u32 nr_vcpus, u64 nr_pages,
