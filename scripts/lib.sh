@@ -63,7 +63,18 @@ lock() {
 		note "waiting for another run that uses $1"
 		flock "$how" "$fd"
 	fi
-	printf -v "lock_${1//[^a-z0-9]/_}" '%s' "$fd"
+	lock_fds+=("$fd")
+}
+
+lock_fds=()
+
+# For a background process: a lock is held as long as anyone has it open.
+drop_locks() {
+	local fd
+
+	for fd in "${lock_fds[@]}"; do
+		exec {fd}>&-
+	done
 }
 
 # The version of the kernel tree in $1, or nothing where it is none.
