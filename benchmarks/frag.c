@@ -58,6 +58,7 @@ struct frag {
 	const struct mode *mode;
 	int nr_vms;		/* of each group */
 	uint64_t vm_pages;
+	uint64_t step;		/* pages that a guest takes at a time */
 	const char *phases;
 	bool each;
 	unsigned int rest_us;	/* of a guest, for every batch it checks */
@@ -79,7 +80,7 @@ static int member_create(struct frag *f, struct member *m, int id)
 		.protected = f->mode->protected,
 		.nr_pages = f->vm_pages,
 		.seed = id + 1,
-		.step = 1,
+		.step = f->step,
 	};
 
 	if (f->mode->vm)
@@ -103,46 +104,48 @@ static uint64_t *member_page(struct member *m, uint64_t page)
 	return m->vm.mem + page * PATTERN_PAGE;
 }
 
-/* Fill one more page. */
+/* Fill the next pages. */
 static int member_fault(struct frag *f, struct member *m)
 {
 	struct vm *vm = &m->vm;
-	uint64_t page = vm->faulted;
+	uint64_t page = vm->faulted, end = page + f->step;
 
-	if (!f->mode->vm) {
-		pattern_write(member_page(m, page),
-			      pattern_first(vm->config.seed, page, 0));
-		vm->faulted++;
-		return 0;
-	}
-	if (vm_run(vm) != VM_FAULTED)
+	if (f->mode->vm) {
+		if (vm_run(vm) == VM_FAULTED)
+			return 0;
 		return vm_fail(vm, "the guest stopped while filling page %llu",
 			       (unsigned long long)page);
+	}
+
+	for (; page < end && page < f->vm_pages; page++)
+		pattern_write(member_page(m, page),
+			      pattern_first(vm->config.seed, page, 0));
+	vm->faulted = page;
 	return 0;
 }
 
-struct pair {
-	struct frag *f;
-	struct member *a, *b;
-	int cpu;
-};
-
-static void *fault_pair(void *arg)
+/*
+ * The guests take turns on one CPU: pages of one CPU's list alternate only if
+ * that CPU hands them out. It is the faster way in emulation, too, where every
+ * TLB invalidation stops all CPUs that are running.
+ */
+static void fault_in(struct frag *f)
 {
-	struct pair *pair = arg;
-	uint64_t page;
-	cpu_set_t cpus;
+	cpu_set_t all, one;
+	int i;
 
-	/* Pages of one CPU's list alternate only if one CPU asks for them. */
-	CPU_ZERO(&cpus);
-	CPU_SET(pair->cpu, &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	sched_getaffinity(0, sizeof(all), &all);
+	sched_setaffinity(0, sizeof(one), &one);
 
-	for (page = 0; page < pair->f->vm_pages; page++)
-		if (member_fault(pair->f, pair->a) ||
-		    member_fault(pair->f, pair->b))
-			break;
-	return NULL;
+	while (f->group_b[f->nr_vms - 1].vm.faulted < f->vm_pages)
+		for (i = 0; i < f->nr_vms; i++)
+			if (member_fault(f, &f->group_a[i]) ||
+			    member_fault(f, &f->group_b[i]))
+				goto out;
+out:
+	sched_setaffinity(0, sizeof(all), &all);
 }
 
 static void check_mapping(struct frag *f, struct member *m)
@@ -202,28 +205,6 @@ static void *check_member(void *arg)
 	else
 		check_mapping(c->f, c->m);
 	return NULL;
-}
-
-static void fault_in(struct frag *f)
-{
-	struct pair *pairs = xcalloc(f->nr_vms, sizeof(*pairs));
-	long nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	int i;
-
-	for (i = 0; i < f->nr_vms; i++) {
-		pairs[i] = (struct pair) {
-			.f = f,
-			.a = &f->group_a[i],
-			.b = &f->group_b[i],
-			.cpu = i % nr_cpus,
-		};
-		if (pthread_create(&f->group_a[i].thread, NULL, fault_pair,
-				   &pairs[i]))
-			die("cannot start a thread");
-	}
-	for (i = 0; i < f->nr_vms; i++)
-		pthread_join(f->group_a[i].thread, NULL);
-	free(pairs);
 }
 
 /* Tell of every guest that died. True where there is one. */
@@ -531,6 +512,7 @@ static void usage(void)
 	fputs("usage: gmem-bench frag --mode=MODE [OPTION...]\n"
 	      "  --group-mib=N   memory of each of the two groups (256)\n"
 	      "  --vms=N         guests in each group (2)\n"
+	      "  --step=N        pages that a guest takes at a time (1)\n"
 	      "  --phases=LIST   of kcompactd, compact_memory, in that order\n"
 	      "  --rest-us=N     a guest's pause after 1 MiB checked (3000)\n"
 	      "  --each          keep every move's duration\n"
@@ -557,6 +539,7 @@ int cmd_frag(int argc, char **argv)
 {
 	struct frag frag = {
 		.nr_vms = 2,
+		.step = 1,
 		.phases = "kcompactd,compact_memory",
 		.rest_us = 3000,
 		.start = now_seconds(),
@@ -574,6 +557,8 @@ int cmd_frag(int argc, char **argv)
 			group_mib = strtoull(value, NULL, 0);
 		else if (option(argv[i], "vms", &value))
 			f->nr_vms = atoi(value);
+		else if (option(argv[i], "step", &value))
+			f->step = strtoull(value, NULL, 0);
 		else if (option(argv[i], "phases", &value))
 			f->phases = value;
 		else if (option(argv[i], "rest-us", &value))
@@ -587,7 +572,8 @@ int cmd_frag(int argc, char **argv)
 		else
 			usage();
 	}
-	if (!f->mode || f->nr_vms < 1 || f->nr_vms > MAX_MEMBERS || !group_mib)
+	if (!f->mode || f->nr_vms < 1 || f->nr_vms > MAX_MEMBERS || !group_mib ||
+	    !f->step)
 		usage();
 	f->vm_pages = group_mib * MIB / PATTERN_PAGE / f->nr_vms;
 

@@ -13,9 +13,9 @@ static const struct look {
 	const char *plain;	/* without colour: hardly to fully used */
 } looks[] = {
 	{ BLOCK_FREE, "free", 0xdcefdc, 71, "." },
-	{ BLOCK_PRIVATE, "guests' private memory", 0xc62828, 160, "pppPPPPPP" },
-	{ BLOCK_MOVABLE, "movable memory", 0x1565c0, 32, "mmmMMMMMM" },
-	{ BLOCK_OTHER, "kernel and the like", 0x5f6368, 243, "kkkKKKKKK" },
+	{ BLOCK_PRIVATE, "guests' private memory", 0xc62828, 160, "ppppppPPP" },
+	{ BLOCK_MOVABLE, "movable memory", 0x1565c0, 32, "mmmmmmMMM" },
+	{ BLOCK_OTHER, "kernel and the like", 0x5f6368, 243, "kkkkkkKKK" },
 };
 
 static const struct look *look_of(char letter)
@@ -77,7 +77,7 @@ static void print_row(FILE *out, const struct json *map, size_t row,
 		fputs("\033[0m", out);
 }
 
-static size_t map_rows(const struct json *map)
+size_t map_rows(const struct json *map)
 {
 	const char *letters = json_get_string(map, "letters");
 
@@ -129,7 +129,7 @@ void map_print_legend(FILE *out, bool color)
 		fprintf(out, " %s", looks[i].what);
 	}
 	fputs(color ? "\n  (the denser, the more of the block is in use)\n" :
-	      "\n  (a capital where more than a quarter is in use)\n", out);
+	      "\n  (a capital where more than two thirds are in use)\n", out);
 }
 
 void map_plot_data(FILE *out, const char *name, const struct json *census)

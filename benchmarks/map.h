@@ -21,6 +21,9 @@ void map_print(FILE *out, const struct json *left, const struct json *right,
 	       bool stacked);
 void map_print_legend(FILE *out, bool color);
 
+/* Rows of the whole map. */
+size_t map_rows(const struct json *census);
+
 /* A named gnuplot data block of all blocks: column, row, colour. */
 void map_plot_data(FILE *out, const char *name, const struct json *census);
 

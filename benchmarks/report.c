@@ -400,8 +400,10 @@ static void write_plot(struct report *r, const char *path, const char *base)
 		      "spacing 0.02,0.055\n"
 		      "unset key\nunset xtics\nunset ytics\nunset label\n"
 		      "unset object\nset border lc rgb '#cccccc'\n", out);
-		fprintf(out, "set xrange [-1:%d]\nset yrange [17:-1]\n",
-			MAP_COLUMNS);
+		fprintf(out, "set xrange [-1:%d]\nset yrange [%zu:-1]\n",
+			MAP_COLUMNS, map_rows(json_get(
+				column_stage(&r->columns[STOCK], phases[0],
+					     NULL), "census")));
 		for (c = 0; c < NR_COLUMNS; c++) {
 			for (p = 0; p < ARRAY_SIZE(shown); p++) {
 				struct column *column = &r->columns[c];
