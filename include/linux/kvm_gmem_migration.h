@@ -56,7 +56,8 @@ struct kvm_gmem_migration {
  * kvm_arch_gmem_backend() - Which backend relocates the pages of a VM.
  * @kvm: The VM.
  *
- * The answer must not change during the life of the VM.
+ * The answer may change to KVM_GMEM_BACKEND_NONE before the VM has run, but not
+ * otherwise.
  */
 enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm);
 

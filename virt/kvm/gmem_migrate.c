@@ -157,7 +157,8 @@ static void kvm_gmem_migrate_start(struct inode *inode, pgoff_t index,
 	}
 }
 
-static void kvm_gmem_migrate_end(struct inode *inode, pgoff_t index, int ret)
+static void kvm_gmem_migrate_end(struct inode *inode, pgoff_t index,
+				 bool started, int ret)
 {
 	struct gmem_file *f;
 
@@ -168,7 +169,8 @@ static void kvm_gmem_migrate_end(struct inode *inode, pgoff_t index, int ret)
 			continue;
 
 		KVM_MMU_LOCK(kvm);
-		kvm_mmu_invalidate_end(kvm);
+		if (started)
+			kvm_mmu_invalidate_end(kvm);
 		if (ret)
 			kvm->stat.generic.gmem_migrate_failed++;
 		else
@@ -214,12 +216,8 @@ static noinline int kvm_gmem_migrate_relocate(struct gmem_binding *b,
 }
 ALLOW_ERROR_INJECTION(kvm_gmem_migrate_relocate, ERRNO);
 
-static int __kvm_gmem_migrate_folio(struct address_space *mapping,
-				    struct gmem_binding *b, struct folio *dst,
-				    struct folio *src, enum migrate_mode mode)
+static int kvm_gmem_migrate_check(struct gmem_binding *b, struct folio *src)
 {
-	int ret;
-
 	/* guest_memfd does not have large folios yet. */
 	if (folio_test_large(src))
 		return -EOPNOTSUPP;
@@ -241,12 +239,27 @@ static int __kvm_gmem_migrate_folio(struct address_space *mapping,
 	if (folio_ref_count(src) != folio_expected_ref_count(src) + 1)
 		return -EAGAIN;
 
+	return 0;
+}
+
+static int __kvm_gmem_migrate_folio(struct address_space *mapping,
+				    struct gmem_binding *b, struct folio *dst,
+				    struct folio *src, enum migrate_mode mode)
+{
+	bool started;
+	int ret;
+
+	ret = kvm_gmem_migrate_check(b, src);
+	started = !ret;
+	if (ret)
+		goto out;
+
 	kvm_gmem_migrate_start(mapping->host, src->index,
 			       b->backend == KVM_GMEM_BACKEND_COPY);
 
 	ret = kvm_gmem_migrate_switch(mapping, dst, src);
 	if (ret)
-		goto out_end;
+		goto out;
 
 	ret = kvm_gmem_migrate_relocate(b, dst, src, mode);
 	if (ret)
@@ -254,8 +267,8 @@ static int __kvm_gmem_migrate_folio(struct address_space *mapping,
 	else
 		folio_migrate_flags(dst, src);
 
-out_end:
-	kvm_gmem_migrate_end(mapping->host, src->index, ret);
+out:
+	kvm_gmem_migrate_end(mapping->host, src->index, started, ret);
 	return ret;
 }
 

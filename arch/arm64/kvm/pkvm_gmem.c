@@ -32,7 +32,8 @@ static int pkvm_gmem_donate(struct kvm_vcpu *vcpu, gpa_t ipa, kvm_pfn_t pfn)
 	return ret;
 }
 
-static int pkvm_gmem_map_folio(struct kvm_vcpu *vcpu, gpa_t ipa,
+static int pkvm_gmem_map_folio(struct kvm_vcpu *vcpu,
+			       struct kvm_memory_slot *slot, gpa_t ipa,
 			       struct folio *folio)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -48,6 +49,12 @@ static int pkvm_gmem_map_folio(struct kvm_vcpu *vcpu, gpa_t ipa,
 	if (!folio->mapping)
 		goto out_unlock;
 
+	/* The lock is held around memory failure's invalidation, too. */
+	if (folio_test_hwpoison(folio)) {
+		ret = -EHWPOISON;
+		goto out_unlock;
+	}
+
 	if (folio_mapped(folio))
 		unmap_mapping_pages(folio->mapping, folio->index, 1, false);
 
@@ -55,10 +62,24 @@ static int pkvm_gmem_map_folio(struct kvm_vcpu *vcpu, gpa_t ipa,
 	/* Pairs with the smp_wmb() in kvm_mmu_invalidate_end(). */
 	smp_rmb();
 
+	/*
+	 * The close of the file does not lock folios. It clears the slot's file
+	 * first and invalidates then: it is seen here, or raises mmu_seq, or
+	 * finds the page donated.
+	 */
+	if (!READ_ONCE(slot->gmem.file)) {
+		ret = -EFAULT;
+		goto out_unlock;
+	}
+
 	write_lock(&kvm->mmu_lock);
-	if (!mmu_invalidate_retry(kvm, mmu_seq))
+	if (!mmu_invalidate_retry_gfn(kvm, mmu_seq, gpa_to_gfn(ipa)))
 		ret = pkvm_gmem_donate(vcpu, ipa, folio_pfn(folio));
 	write_unlock(&kvm->mmu_lock);
+
+	/* Soft offlining would drop a clean folio from the page cache. */
+	if (!ret)
+		folio_mark_dirty(folio);
 
 out_unlock:
 	folio_unlock(folio);
@@ -93,7 +114,7 @@ int pkvm_gmem_abort(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 	if (ret)
 		goto out_fault;
 
-	ret = pkvm_gmem_map_folio(vcpu, gfn_to_gpa(gfn), page_folio(page));
+	ret = pkvm_gmem_map_folio(vcpu, slot, gfn_to_gpa(gfn), page_folio(page));
 	put_page(page);
 
 	if (ret == -EAGAIN)
@@ -122,7 +143,8 @@ static void pkvm_gmem_reclaim(struct kvm *kvm, struct pkvm_mapping *mapping)
 	 * error the page is the guest's for good: leak it, whoever got it next
 	 * would die from touching it.
 	 */
-	if (WARN_ON_ONCE(ret && ret != -EHWPOISON))
+	if (WARN_ONCE(ret && ret != -EHWPOISON,
+		      "gfn 0x%llx is lost to the guest: %d\n", mapping->gfn, ret))
 		get_page(pfn_to_page(mapping->pfn));
 
 	pkvm_mapping_forget(kvm->arch.mmu.pgt, mapping);
@@ -157,8 +179,9 @@ static void pkvm_gmem_reclaim_range(struct kvm *kvm, gfn_t gfn, gfn_t end)
  * @kvm: The VM.
  * @range: The guest frames that it is bound to.
  *
- * Context: mmu_lock is held for writing, and dropped now and then. An MMU
- * invalidation is in progress, so that no page is donated again meanwhile.
+ * Context: mmu_lock is held for writing, and dropped now and then; no TLB
+ * flush of the caller is pending, as there is none to do for protected VMs. An
+ * MMU invalidation is in progress, so that no page is donated again meanwhile.
  */
 void kvm_arch_gmem_invalidate_range(struct kvm *kvm, struct kvm_gfn_range *range)
 {
