@@ -115,16 +115,19 @@ static void test_trace(void)
 {
 	static const char hist[] =
 		"# event histogram\n#\n\n"
-		"{ backend: pkvm            , ret:          0 } hitcount:      47000\n"
-		"{ backend: pkvm            , ret:        -11 } hitcount:         12\n"
-		"{ backend: copy            , ret:          0 } hitcount:          3\n"
+		"{ backend:          2, ret:          0 } hitcount:      47000\n"
+		"{ backend:          2, ret: 18446744073709551605 } hitcount:         12\n"
+		"{ backend:          1, ret:          0 } hitcount:          3\n"
 		"\nTotals:\n    Hits: 47015\n    Entries: 3\n";
 	static const char events[] =
 		" kcompactd0-39 [000] ..... 1.0: kvm_gmem_migrate_folio: backend=pkvm index=0x1 gfn=0x80001 src_pfn=0x4 dst_pfn=0x5 order=0 mode=1 ret=0 duration_ns=300\n"
 		" kcompactd0-39 [000] ..... 1.1: kvm_gmem_migrate_folio: backend=pkvm index=0x2 gfn=0x80002 src_pfn=0x6 dst_pfn=0x7 order=0 mode=1 ret=-11 duration_ns=900000\n"
 		" kcompactd0-39 [000] ..... 1.2: kvm_gmem_migrate_folio: backend=pkvm index=0x3 gfn=0x80003 src_pfn=0x8 dst_pfn=0x9 order=0 mode=1 ret=0 duration_ns=100\n"
 		" kcompactd0-39 [000] ..... 1.3: kvm_gmem_migrate_folio: backend=pkvm index=0x4 gfn=0x80004 src_pfn=0xa dst_pfn=0xb order=0 mode=1 ret=0 duration_ns=200\n";
-	struct json *out = trace_parse_backends(hist), *pkvm;
+	static const char format[] =
+		"print fmt: \"backend=%s ret=%d\", __print_symbolic(REC->backend, "
+		"{ 0, \"none\" }, { 1, \"copy\" }, { 2, \"pkvm\" }), REC->ret\n";
+	struct json *out = trace_parse_backends(hist, format), *pkvm;
 	uint64_t hundred[100];
 	int i;
 

@@ -68,7 +68,32 @@ static void json_count(struct json *obj, const char *key, double more)
 		json_add_number(obj, key, more);
 }
 
-struct json *trace_parse_backends(const char *hist)
+/*
+ * The name behind a number, from the event's format: the histogram has only
+ * the number. Leaves @name as it is where there is none.
+ */
+static void backend_name(const char *format, char *name, size_t room)
+{
+	const char *p = strstr(format, "REC->backend,"), *end;
+	char *after;
+
+	if (!p)
+		return;
+	end = p + strcspn(p, ")");
+	while ((p = strchr(p, '{')) && p < end) {
+		long long number = strtoll(p + 1, &after, 0);
+
+		after += strspn(after, ", \"");
+		if (after > p + 1 && number == atoll(name)) {
+			snprintf(name, room, "%.*s",
+				 (int)strcspn(after, "\""), after);
+			return;
+		}
+		p++;
+	}
+}
+
+struct json *trace_parse_backends(const char *hist, const char *format)
 {
 	struct json *out = json_object(), *backend;
 	char *copy = xstrdup(hist), *line, *save = NULL;
@@ -76,6 +101,7 @@ struct json *trace_parse_backends(const char *hist)
 	for (line = strtok_r(copy, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		char name[64], ret[32], hits[32];
+		int error;
 
 		if (*line != '{' ||
 		    !line_field(line, "backend", name, sizeof(name)) ||
@@ -83,6 +109,7 @@ struct json *trace_parse_backends(const char *hist)
 		    !line_field(line, "hitcount", hits, sizeof(hits)))
 			continue;
 
+		backend_name(format, name, sizeof(name));
 		backend = json_get(out, name);
 		if (!backend) {
 			backend = json_add(out, name, json_object());
@@ -90,11 +117,15 @@ struct json *trace_parse_backends(const char *hist)
 			json_add_number(backend, "failed", 0);
 			json_add(backend, "errors", json_object());
 		}
-		if (!atoi(ret)) {
+		/* Histograms print all numbers as unsigned ones. */
+		error = (int)(*ret == '-' ? strtoll(ret, NULL, 10) :
+			      (long long)strtoull(ret, NULL, 10));
+		if (!error) {
 			json_count(backend, "moved", atof(hits));
 			continue;
 		}
 		json_count(backend, "failed", atof(hits));
+		snprintf(ret, sizeof(ret), "%d", error);
 		json_count(json_get(backend, "errors"), ret, atof(hits));
 	}
 	free(copy);
@@ -104,9 +135,12 @@ struct json *trace_parse_backends(const char *hist)
 struct json *trace_backends(void)
 {
 	char *hist = read_text(MOVE_EVENT "/hist");
-	struct json *out = trace_parse_backends(hist ? hist : "");
+	char *format = read_text(MOVE_EVENT "/format");
+	struct json *out;
 
+	out = trace_parse_backends(hist ? hist : "", format ? format : "");
 	free(hist);
+	free(format);
 	return out;
 }
 

@@ -22,7 +22,7 @@ struct json *trace_compaction(void);
 struct json *trace_durations(void);
 
 /* The parsers behind them. */
-struct json *trace_parse_backends(const char *hist);
+struct json *trace_parse_backends(const char *hist, const char *format);
 struct json *trace_parse_durations(const char *events);
 /* Nearest-rank percentile of sorted values. */
 uint64_t percentile(const uint64_t *sorted, size_t nr, double percent);
