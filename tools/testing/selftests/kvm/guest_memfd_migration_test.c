@@ -4,6 +4,8 @@
  * of x86's software-protected VMs: what is refused, what moves, what does not
  * move, and that neither the guest nor the VMM can tell.
  */
+#include <ctype.h>
+
 #include <linux/falloc.h>
 #include <linux/kernel-page-flags.h>
 #include <linux/memfd.h>
@@ -12,6 +14,7 @@
 
 #include "gmem_migration.h"
 #include "kvm_syscalls.h"
+#include "numaif.h"
 #include "processor.h"
 
 #define NR_PAGES	2048		/* 8 MiB */
@@ -199,8 +202,8 @@ static void test_unmovable_without_flag(void)
 
 	gfile_open_fragmented(&f, NR_PAGES, GMEM_SHARED_FLAGS);
 	gmem_compact();
-	gmem_cma_cycle();
-	gmem_gigantic_cycle();
+	gmem_cma_sweep();
+	gmem_gigantic_cycle(SZ_1G);
 	gmem_compact();
 	assert_unmoved(&f);
 	gfile_free(&f);
@@ -259,7 +262,7 @@ static void test_alloc_contig_cma(void)
 	/* Compaction fills CMA, the allocation evacuates it. */
 	gmem_compact();
 	gmem_get_pfns(f.mem, f.nr, f.before);
-	TEST_ASSERT(gmem_cma_cycle(), "CMA could not be allocated");
+	TEST_ASSERT(gmem_cma_sweep(), "CMA could not be allocated");
 	moved = gfile_moved(&f);
 	TEST_ASSERT(moved, "No page was in CMA after compaction");
 	gmem_check_pattern(f.mem, 0, f.nr);
@@ -273,7 +276,7 @@ static void test_alloc_contig_gigantic(void)
 
 	require_migratable();
 	gfile_open(&f, 4 * NR_PAGES, GMEM_MIGRATABLE_FLAGS);
-	got = gmem_gigantic_cycle();
+	got = gmem_gigantic_cycle(SZ_1G);
 	__TEST_REQUIRE(got, "No gigantic page could be allocated");
 	ksft_print_msg("%lu pages moved for %lu pages of gigantic ones\n",
 		       gfile_moved(&f), got);
@@ -311,7 +314,7 @@ static void test_unbound_file(void)
 	gmem_fill_pattern(f.mem, 0, f.nr);
 	gmem_get_pfns(f.mem, f.nr, f.before);
 	gmem_compact();
-	gmem_cma_cycle();
+	gmem_cma_sweep();
 	moved = gfile_moved(&f);
 	ksft_print_msg("%lu pages of an unbound file moved\n", moved);
 	gmem_check_pattern(f.mem, 0, f.nr);
@@ -319,7 +322,7 @@ static void test_unbound_file(void)
 	/* Binding it afterwards must find the pages where they are now. */
 	gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
 	gmem_compact();
-	gmem_cma_cycle();
+	gmem_cma_sweep();
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
 }
@@ -335,7 +338,7 @@ static void test_mapped_and_unmapped(void)
 	/* The first half stays in the page cache, and in no page table. */
 	kvm_madvise(f.mem, half * SZ_4K, MADV_DONTNEED);
 	gmem_compact();
-	gmem_cma_cycle();
+	gmem_cma_sweep();
 	moved = gfile_moved(&f);
 	for (i = 0; i < half; i++) {
 		unmapped += f.before[i] != f.after[i];
@@ -384,6 +387,78 @@ static void test_unevictable(void)
 			    "The mapping is mergeable: %s", buf);
 	}
 	fclose(smaps);
+	assert_unmoved(&f);
+	gfile_free(&f);
+}
+
+static void require_two_nodes(void)
+{
+	__TEST_REQUIRE(is_multi_numa_node_system(), "One NUMA node only");
+}
+
+/* The VMM asks for it, so it may have it. */
+static void test_numa_move_pages(void)
+{
+	struct gfile f;
+	void **pages;
+	int *nodes, *status, to, i;
+
+	require_migratable();
+	require_two_nodes();
+	gfile_open(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	pages = calloc(f.nr, sizeof(*pages));
+	nodes = calloc(f.nr, sizeof(*nodes));
+	status = calloc(f.nr, sizeof(*status));
+	TEST_ASSERT(pages && nodes && status, "No memory for move_pages()");
+	for (to = 0; to < 2; to++) {
+		for (i = 0; i < f.nr; i++) {
+			pages[i] = f.mem + i * PAGE_WORDS;
+			nodes[i] = to;
+		}
+		kvm_move_pages(0, f.nr, (void *)pages, nodes, status,
+			       MPOL_MF_MOVE);
+		for (i = 0; i < f.nr; i++)
+			TEST_ASSERT(status[i] == to,
+				    "Page %d is on node %d, not %d", i,
+				    status[i], to);
+		gmem_check_pattern(f.mem, 0, f.nr);
+	}
+	free(pages);
+	free(nodes);
+	free(status);
+	gfile_free(&f);
+}
+
+/* The kernel has the idea itself: it may not. */
+static void test_numa_balancing(void)
+{
+	static const char balancing[] = "/proc/sys/kernel/numa_balancing";
+	const unsigned long node0 = 1;
+	time_t end = time(NULL) + 4;
+	struct gfile f;
+	cpu_set_t cpus;
+	char cpu[32];
+
+	require_migratable();
+	require_two_nodes();
+	__TEST_REQUIRE(gmem_read_file("/sys/devices/system/node/node1/cpulist",
+				      cpu, sizeof(cpu)) && isdigit(cpu[0]),
+		       "Node 1 has no CPU");
+	__TEST_REQUIRE(gmem_write_file(balancing, "1"), "Cannot write %s",
+		       balancing);
+	gfile_open_vm(&f, vm_create_barebones(), NR_PAGES,
+		      GMEM_MIGRATABLE_FLAGS);
+	gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
+	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_PREFERRED, &node0, 8, 0);
+	gmem_fill_pattern(f.mem, 0, f.nr);
+	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_DEFAULT, NULL, 0, 0);
+	gmem_get_pfns(f.mem, f.nr, f.before);
+
+	CPU_ZERO(&cpus);
+	CPU_SET(atoi(cpu), &cpus);
+	kvm_sched_setaffinity(0, sizeof(cpus), &cpus);
+	while (time(NULL) < end)
+		gmem_check_pattern(f.mem, 0, f.nr);
 	assert_unmoved(&f);
 	gfile_free(&f);
 }
@@ -713,7 +788,7 @@ static void test_memory_failure(void)
 	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
 		    "pfn %#lx is not poisoned", pfn);
 	gmem_compact();
-	gmem_cma_cycle();
+	gmem_cma_sweep();
 	gmem_compact();
 
 	sig = gmem_read_signal(f.mem + 7 * PAGE_WORDS, NULL, &code);
@@ -814,6 +889,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(unbound_file),
 	GMEM_TEST(mapped_and_unmapped),
 	GMEM_TEST(unevictable),
+	GMEM_TEST(numa_move_pages),
+	GMEM_TEST(numa_balancing),
 	GMEM_TEST(foreign_reference),
 	GMEM_TEST(two_memslots_one_file),
 	GMEM_TEST(several_vms),

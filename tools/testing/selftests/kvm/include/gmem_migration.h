@@ -155,12 +155,13 @@ bool gmem_write_file(const char *path, const char *value);
 bool gmem_write_ulong(const char *path, u64 value);
 bool gmem_read_file(const char *path, char *buf, size_t size);
 u64 gmem_read_ulong(const char *path);
+u64 gmem_meminfo(const char *name);
 
 /* Ways to make the kernel move pages. */
 bool gmem_has_cma(void);
 void gmem_compact(void);
-u64 gmem_cma_cycle(void);
-u64 gmem_gigantic_cycle(void);
+u64 gmem_cma_sweep(void);
+u64 gmem_gigantic_cycle(u64 max_size);
 u64 gmem_offline_cycle(const u64 *pfns, u64 nr_pages);
 u64 gmem_force_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds);
 

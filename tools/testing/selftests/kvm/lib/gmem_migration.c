@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -24,7 +25,10 @@
  * Pages that one CMA allocation asks for. The allocator retries at every
  * later offset when a page is busy, so small pieces lose less to one of them.
  */
-#define CMA_CHUNK	1024
+#define CMA_CHUNK	2048
+
+/* What those who run beside a mover shall still find free. */
+#define RESERVE_KB	(64 * 1024)
 
 /* A vCPU writes every word once, and one of these in each later round. */
 #define SPARSE_WORDS	64
@@ -280,6 +284,8 @@ static void *run_thread(void *arg)
 	struct run_args args = *(struct run_args *)arg;
 
 	free(arg);
+	/* vCPUs that only spin leave the movers a CPU, however few there are. */
+	setpriority(PRIO_PROCESS, kvm_gettid(), 10);
 	gmem_vm_run_to(args.gvm, args.vcpu, args.stage);
 	return NULL;
 }
@@ -577,17 +583,21 @@ static u64 cma_free(const char *dir)
 	return gmem_write_ulong(path, INT32_MAX);
 }
 
-static u64 cma_take_and_free(const char *dir)
+static u64 cma_sweep(const char *dir)
 {
-	char path[600];
+	char alloc[600], free[600];
 	u64 nr = 0, left;
 
-	snprintf(path, sizeof(path), "%s/count", dir);
-	left = gmem_read_ulong(path);
-	snprintf(path, sizeof(path), "%s/alloc", dir);
-	for (; left >= CMA_CHUNK; left -= CMA_CHUNK) {
-		if (!gmem_write_ulong(path, CMA_CHUNK))
+	snprintf(alloc, sizeof(alloc), "%s/count", dir);
+	left = gmem_read_ulong(alloc);
+	snprintf(alloc, sizeof(alloc), "%s/alloc", dir);
+	snprintf(free, sizeof(free), "%s/free", dir);
+
+	/* The last one hardly ever fits, and a failure fills the log. */
+	for (; left >= 2 * CMA_CHUNK; left -= CMA_CHUNK) {
+		if (!gmem_write_ulong(alloc, CMA_CHUNK))
 			break;
+		gmem_write_ulong(free, CMA_CHUNK - 1);
 		nr += CMA_CHUNK;
 	}
 	cma_free(dir);
@@ -595,13 +605,17 @@ static u64 cma_take_and_free(const char *dir)
 }
 
 /*
- * Take all of CMA, which moves what it holds somewhere else, and give it
- * back, so that compaction or new allocations may use it again. Returns the
- * number of pages that could be taken.
+ * Allocate CMA piece by piece, which moves away what is in it. All but the
+ * last page of a piece are given back before the next, so that there is room
+ * to move to; the one that stays makes the next allocation, which takes the
+ * first place where it fits, look further up. The pages remain in CMA if more
+ * than half of the free memory is there, as the page allocator then prefers
+ * it for movable pages: boot with such a "cma=" and every sweep moves all of
+ * them. Returns the number of pages that could be allocated.
  */
-u64 gmem_cma_cycle(void)
+u64 gmem_cma_sweep(void)
 {
-	return sum_over_dir(CMA_DIR, cma_take_and_free);
+	return sum_over_dir(CMA_DIR, cma_sweep);
 }
 
 void gmem_compact(void)
@@ -617,39 +631,47 @@ static u64 gigantic_kb(const char *dir)
 	return p ? strtoull(p + 1, NULL, 10) : 0;
 }
 
-static u64 mem_free_kb(void)
+/* A figure of /proc/meminfo in kB, by its name with the colon. */
+u64 gmem_meminfo(const char *name)
 {
 	char buf[4096], *p;
 
 	if (!gmem_read_file("/proc/meminfo", buf, sizeof(buf)))
 		return 0;
-	p = strstr(buf, "MemFree:");
-	return p ? strtoull(p + strlen("MemFree:"), NULL, 10) : 0;
+	p = strstr(buf, name);
+	return p ? strtoull(p + strlen(name), NULL, 10) : 0;
 }
+
+static u64 gigantic_max_size;
 
 static u64 gigantic_take_and_free(const char *dir)
 {
-	u64 kb = gigantic_kb(dir), old, got;
+	u64 kb = gigantic_kb(dir), old, got, free_kb;
 	char path[600];
 
 	/* What the buddy allocator can hold needs no alloc_contig_range(). */
-	if (kb <= 4096)
+	if (kb <= 4096 || kb * SZ_1K > gigantic_max_size)
 		return 0;
 
 	snprintf(path, sizeof(path), "%s/nr_hugepages", dir);
 	old = gmem_read_ulong(path);
-	gmem_write_ulong(path, old + mem_free_kb() * 2 / 3 / kb);
+	free_kb = gmem_meminfo("MemFree:") - gmem_meminfo("CmaFree:");
+	if (free_kb < RESERVE_KB + kb)
+		return 0;
+	gmem_write_ulong(path, old + (free_kb - RESERVE_KB) / kb);
 	got = gmem_read_ulong(path) - old;
 	gmem_write_ulong(path, old);
 	return got * kb / 4;
 }
 
 /*
- * Allocate gigantic pages from two thirds of the free memory, which evacuates
- * the ranges they take. Returns the number of pages that could be taken.
+ * Allocate gigantic pages, of at most @max_size each, from nearly all of the
+ * free memory, which evacuates the ranges they take. Returns the number of
+ * small pages that they are made of.
  */
-u64 gmem_gigantic_cycle(void)
+u64 gmem_gigantic_cycle(u64 max_size)
 {
+	gigantic_max_size = max_size;
 	return sum_over_dir(HUGE_DIR, gigantic_take_and_free);
 }
 
@@ -693,15 +715,30 @@ u64 gmem_offline_cycle(const u64 *pfns, u64 nr_pages)
 	return nr;
 }
 
+static u64 offline_and_online(const char *dir)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s/state", dir);
+	if (access(path, W_OK) || !gmem_write_file(path, "offline"))
+		return 0;
+	TEST_ASSERT(gmem_write_file(path, "online"),
+		    "%s does not come online again", dir);
+	return 1;
+}
+
 static void mover_round(void)
 {
 	/*
-	 * Compaction packs movable pages at a zone's end, where CMA lies by
-	 * default; taking CMA scatters them again.
+	 * Compaction fills holes in blocks that are in use, and moves little
+	 * once that is done; sweeping CMA makes holes again. Without CMA, see
+	 * what gigantic pages and memory blocks that go offline can do.
 	 */
 	gmem_compact();
-	if (!gmem_cma_cycle())
-		gmem_gigantic_cycle();
+	if (gmem_cma_sweep())
+		return;
+	if (!gmem_gigantic_cycle(SZ_64M))
+		sum_over_dir(MEMORY_DIR, offline_and_online);
 }
 
 /*
