@@ -7,6 +7,7 @@
  * replacement fails whenever somebody else holds a reference. In between the
  * new folio is locked: a fault that looks the page up waits for it.
  */
+#include <kunit/static_stub.h>
 #include <linux/error-injection.h>
 #include <linux/kvm_gmem_migration.h>
 #include <linux/kvm_host.h>
@@ -47,13 +48,38 @@ int __weak kvm_arch_gmem_migrate(struct kvm_gmem_migration *m)
 	return -EOPNOTSUPP;
 }
 
+/*
+ * Where this file depends on a VM that works: tests put something else here.
+ * Without KUnit these are what they call.
+ */
+static enum kvm_gmem_backend kvm_gmem_backend(struct kvm *kvm)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_backend, kvm);
+
+	return kvm_arch_gmem_backend(kvm);
+}
+
+static int kvm_gmem_arch_migrate(struct kvm_gmem_migration *m)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_arch_migrate, m);
+
+	return kvm_arch_gmem_migrate(m);
+}
+
+static bool kvm_gmem_unmap_range(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_unmap_range, kvm, range);
+
+	return kvm_mmu_unmap_gfn_range(kvm, range);
+}
+
 /**
  * kvm_gmem_migration_flags() - The guest_memfd flags that migration adds.
  * @kvm: The VM, or NULL for what holds for any VM.
  */
 u64 kvm_gmem_migration_flags(struct kvm *kvm)
 {
-	if (!kvm || kvm_arch_gmem_backend(kvm) == KVM_GMEM_BACKEND_NONE)
+	if (!kvm || kvm_gmem_backend(kvm) == KVM_GMEM_BACKEND_NONE)
 		return 0;
 
 	return GUEST_MEMFD_FLAG_MIGRATABLE;
@@ -99,7 +125,7 @@ static struct gmem_binding kvm_gmem_find_binding(struct inode *inode,
 	struct gmem_file *f;
 
 	kvm_gmem_for_each_file(f, inode) {
-		enum kvm_gmem_backend backend = kvm_arch_gmem_backend(f->kvm);
+		enum kvm_gmem_backend backend = kvm_gmem_backend(f->kvm);
 
 		slot = kvm_gmem_bound_slot(f, index);
 		if (!slot)
@@ -133,7 +159,7 @@ static void __kvm_gmem_migrate_start(struct kvm *kvm,
 	kvm_mmu_invalidate_start(kvm);
 	if (!unmap)
 		kvm_mmu_invalidate_range_add(kvm, range.start, range.end);
-	else if (kvm_mmu_unmap_gfn_range(kvm, &range))
+	else if (kvm_gmem_unmap_range(kvm, &range))
 		kvm_flush_remote_tlbs(kvm);
 	KVM_MMU_UNLOCK(kvm);
 }
@@ -209,7 +235,7 @@ static noinline int kvm_gmem_migrate_relocate(struct gmem_binding *b,
 			.mode	= mode,
 		};
 
-		ret = kvm_arch_gmem_migrate(&m);
+		ret = kvm_gmem_arch_migrate(&m);
 	}
 
 	return ret == KVM_GMEM_MIGRATE_COPY ? folio_mc_copy(dst, src) : ret;
@@ -305,3 +331,7 @@ int kvm_gmem_migrate_folio(struct address_space *mapping, struct folio *dst,
 				     ret, ktime_get_ns() - start);
 	return ret;
 }
+
+#ifdef CONFIG_KVM_GMEM_MIGRATION_KUNIT_TEST
+#include "tests/gmem_migrate-kunit.h"
+#endif
