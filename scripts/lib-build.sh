@@ -38,7 +38,7 @@ build_tools() {
 	export KBUILD_BUILD_VERSION=1
 }
 
-# Sets tree and out for the architecture $1 and the kind $2, and locks them.
+# Sets tree and out for the architecture $1 and the kind $2, and locks out.
 build_tree() {
 	local from=feature name=$1-$2
 
@@ -48,7 +48,6 @@ build_tree() {
 		tree=$("$repo/scripts/source" "$from" | tail -n 1)
 	fi
 	lock "build-$name"
-	lock "tree-$from" shared
 	# A direct child of the tree: kbuild then uses relative paths only, and
 	# ccache finds for one tree what was compiled for the other.
 	out=$tree/build-$name

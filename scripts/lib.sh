@@ -52,16 +52,15 @@ tmpdir() {
 	trap 'rm -rf "$tmp"' EXIT
 }
 
-# lock NAME [shared]: held until the script ends.
+# lock NAME: held until the script ends.
 lock() {
-	local fd how=-x
+	local fd
 
-	[[ ${2:-} != shared ]] || how=-s
 	mkdir -p "$cache/lock"
 	exec {fd}> "$cache/lock/$1"
-	if ! flock -n "$how" "$fd"; then
+	if ! flock -n "$fd"; then
 		note "waiting for another run that uses $1"
-		flock "$how" "$fd"
+		flock "$fd"
 	fi
 	lock_fds+=("$fd")
 }
