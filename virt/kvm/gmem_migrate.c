@@ -110,6 +110,11 @@ static struct kvm_memory_slot *kvm_gmem_bound_slot(struct gmem_file *f,
 	return xa_load(&f->bindings, index);
 }
 
+static gfn_t kvm_gmem_gfn(struct kvm_memory_slot *slot, pgoff_t index)
+{
+	return slot->base_gfn + index - slot->gmem.pgoff;
+}
+
 /*
  * The VMs that @index is bound to. Memslots and files are stable under the
  * invalidate lock, and each file holds a reference to its VM.
@@ -136,7 +141,7 @@ static struct gmem_binding kvm_gmem_find_binding(struct inode *inode,
 			continue;
 
 		b.kvm = f->kvm;
-		b.gfn = slot->base_gfn + index - slot->gmem.pgoff;
+		b.gfn = kvm_gmem_gfn(slot, index);
 		b.backend = backend;
 	}
 
@@ -144,12 +149,13 @@ static struct gmem_binding kvm_gmem_find_binding(struct inode *inode,
 }
 
 static void __kvm_gmem_migrate_start(struct kvm *kvm,
-				     struct kvm_memory_slot *slot, gfn_t gfn,
-				     struct inode *inode, bool unmap)
+				     struct kvm_memory_slot *slot,
+				     pgoff_t index, struct inode *inode,
+				     bool unmap)
 {
 	struct kvm_gfn_range range = {
-		.start = gfn,
-		.end = gfn + 1,
+		.start = kvm_gmem_gfn(slot, index),
+		.end = kvm_gmem_gfn(slot, index) + 1,
 		.slot = slot,
 		.may_block = true,
 		.attr_filter = kvm_gmem_get_invalidate_filter(inode),
@@ -177,9 +183,8 @@ static void kvm_gmem_migrate_start(struct inode *inode, pgoff_t index,
 	kvm_gmem_for_each_file(f, inode) {
 		slot = kvm_gmem_bound_slot(f, index);
 		if (slot)
-			__kvm_gmem_migrate_start(f->kvm, slot,
-				slot->base_gfn + index - slot->gmem.pgoff,
-				inode, unmap);
+			__kvm_gmem_migrate_start(f->kvm, slot, index, inode,
+						 unmap);
 	}
 }
 
