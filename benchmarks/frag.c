@@ -149,6 +149,7 @@ static bool coin(void)
  */
 static void fault_in(struct frag *f)
 {
+	uint64_t told = 0;
 	cpu_set_t all, one;
 	int i;
 
@@ -167,6 +168,11 @@ static void fault_in(struct frag *f)
 					    &f->group_b[i]))
 				goto out;
 		}
+		if (f->group_a->vm.faulted - told < f->vm_pages / 4)
+			continue;
+		told = f->group_a->vm.faulted;
+		note("filled %llu %%",
+		     (unsigned long long)(told * 100 / f->vm_pages));
 	}
 out:
 	sched_setaffinity(0, sizeof(all), &all);
@@ -330,6 +336,18 @@ static void run_kcompactd(void)
 	write_text("/proc/sys/vm/compaction_proactiveness", "0");
 }
 
+static void compact_memory(struct frag *f)
+{
+	struct sched_param fifo = { .sched_priority = 1 }, other = { 0 };
+
+	/* Where moves are timed, none may wait for the scheduler. */
+	if (f->each)
+		sched_setscheduler(0, SCHED_FIFO, &fifo);
+	write_text("/proc/sys/vm/compact_memory", "1");
+	if (f->each)
+		sched_setscheduler(0, SCHED_OTHER, &other);
+}
+
 static void run_phase(struct frag *f, const char *name)
 {
 	double start = now_seconds();
@@ -337,7 +355,7 @@ static void run_phase(struct frag *f, const char *name)
 	if (!strcmp(name, "kcompactd"))
 		run_kcompactd();
 	else if (!strcmp(name, "compact_memory"))
-		write_text("/proc/sys/vm/compact_memory", "1");
+		compact_memory(f);
 	else
 		die("no such phase: %s", name);
 	stage(f, name, now_seconds() - start);

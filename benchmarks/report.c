@@ -316,7 +316,7 @@ static void print_table(struct report *r)
 		cell("%s", "-------");
 	putchar('\n');
 
-	row_label("memory of those that stay", "");
+	row_label("guests' memory that stays", "");
 	for (c = 0; c < NR_COLUMNS; c++) {
 		boot = r->columns[c].boots[0];
 		cell("%.0f MiB", json_get_number(boot, "vms_per_group", 0) *

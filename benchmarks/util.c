@@ -21,15 +21,20 @@ void die(const char *fmt, ...)
 	exit(1);
 }
 
+/* In one write, so that the kernel's messages come between lines only. */
 void note(const char *fmt, ...)
 {
+	char line[512];
 	va_list ap;
+	int len;
 
-	fprintf(stderr, "gmem-bench: %6.1f s  ", now_seconds());
+	len = snprintf(line, sizeof(line), "gmem-bench: %6.1f s  ",
+		       now_seconds());
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(line + len, sizeof(line) - len - 1, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	strcat(line, "\n");
+	fputs(line, stderr);
 }
 
 void *xcalloc(size_t n, size_t size)
