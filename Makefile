@@ -30,7 +30,7 @@ demo: ## show compaction with running protected VMs, stock and feature kernel
 	@$(S)/demo
 
 check: ## everything that CI checks; CHECK=glob runs a part of it
-	@$(S)/check $(CHECK)
+	@$(S)/check "$(CHECK)"
 
 lint: ## checkpatch, sparse, W=1 and shellcheck
 	@$(S)/lint

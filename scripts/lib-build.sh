@@ -50,6 +50,7 @@ build_tree() {
 	lock "build-$name"
 	# A direct child of the tree: kbuild then uses relative paths only, and
 	# ccache finds for one tree what was compiled for the other.
+	tree=$(realpath "$tree")
 	out=$tree/build-$name
 	mkdir -p "$out" "$cache/out"
 	if [[ -z ${KTREE:-} ]]; then
@@ -59,5 +60,7 @@ build_tree() {
 }
 
 kmake() {
+	# Without O= a build would soil the tree for all the others.
+	[[ -d $out ]] || die "no build directory: $out"
 	make -C "$tree" -j "$(nproc)" O="$(realpath "$out")" "${make_args[@]}" "$@"
 }
