@@ -62,5 +62,6 @@ build_tree() {
 kmake() {
 	# Without O= a build would soil the tree for all the others.
 	[[ -d $out ]] || die "no build directory: $out"
-	make -C "$tree" -j "$(nproc)" O="$(realpath "$out")" "${make_args[@]}" "$@"
+	make -C "$tree" -j "$(nproc)" O="$(realpath "$out")" LOCALVERSION= \
+		"${make_args[@]}" "$@"
 }
