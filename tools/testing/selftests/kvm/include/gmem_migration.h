@@ -159,19 +159,23 @@ u64 gmem_meminfo(const char *name);
 
 /* Ways to make the kernel move pages. */
 bool gmem_has_cma(void);
+void gmem_drain(void);
 void gmem_compact(void);
 u64 gmem_cma_sweep(void);
 u64 gmem_gigantic_cycle(u64 max_size);
 u64 gmem_offline_cycle(const u64 *pfns, u64 nr_pages);
 u64 gmem_force_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds);
+u64 gmem_try_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds);
 
 /* The same in the background, while the test does something else. */
 void gmem_mover_start(void);
+void gmem_compacter_start(void);
 u64 gmem_mover_stop(void);
 
 /* Fault injection through /sys/kernel/debug/fail_function. */
 bool gmem_fail_function(const char *function, int retval, unsigned int percent);
 void gmem_fail_function_off(void);
+void gmem_unpoison(u64 pfn);
 
 /* The signal that reading @addr raises, or zero, with its si_code. */
 int gmem_read_signal(const u64 *addr, u64 *value, int *si_code);

@@ -25,7 +25,7 @@
  * Pages that one CMA allocation asks for. The allocator retries at every
  * later offset when a page is busy, so small pieces lose less to one of them.
  */
-#define CMA_CHUNK	2048
+#define CMA_CHUNK	4096
 
 /* What those who run beside a mover shall still find free. */
 #define RESERVE_KB	(64 * 1024)
@@ -204,6 +204,7 @@ struct gmem_vm *gmem_vm_create(const struct gmem_vm_opts *opts)
 	gvm->fd = -1;
 	gvm->nr_pages = opts->nr_pages;
 
+	gmem_drain();
 	vm = gmem_arch_vm_create(gvm);
 	gvm->vm = vm;
 	__TEST_REQUIRE(vm->page_size == SZ_4K && getpagesize() == SZ_4K,
@@ -618,6 +619,28 @@ u64 gmem_cma_sweep(void)
 	return sum_over_dir(CMA_DIR, cma_sweep);
 }
 
+static u64 cma_drain(const char *dir)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s/alloc", dir);
+	if (!gmem_write_ulong(path, 1))
+		return 0;
+	snprintf(path, sizeof(path), "%s/free", dir);
+	gmem_write_ulong(path, 1);
+	return 1;
+}
+
+/*
+ * Freed pages stay in the lists of the CPUs, by the thousand, where neither
+ * compaction nor the preference for CMA sees them. Whoever allocates a range
+ * empties these lists.
+ */
+void gmem_drain(void)
+{
+	sum_over_dir(CMA_DIR, cma_drain);
+}
+
 void gmem_compact(void)
 {
 	__TEST_REQUIRE(gmem_write_file(COMPACT, "1"),
@@ -757,24 +780,52 @@ u64 gmem_force_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 	return moved;
 }
 
+/*
+ * Have pages of @vm selected for migration until @nr more attempts have failed,
+ * or @seconds are over. Only compaction does it: those who allocate ranges do
+ * not give up on a page that never moves. Returns the number of failures.
+ */
+u64 gmem_try_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
+{
+	u64 start = gmem_nr_failed(vm), failed;
+	time_t end = time(NULL) + seconds;
+
+	do {
+		gmem_compact();
+		failed = gmem_nr_failed(vm) - start;
+	} while (failed < nr && time(NULL) < end);
+	return failed;
+}
+
 static pthread_t mover_thread;
 static bool mover_stop;
 static u64 mover_rounds;
 
-static void *mover_fn(void *arg)
+static void *mover_fn(void *round)
 {
 	while (!READ_ONCE(mover_stop)) {
-		mover_round();
+		((void (*)(void))round)();
 		mover_rounds++;
 	}
 	return NULL;
 }
 
-void gmem_mover_start(void)
+static void start_mover(void (*round)(void))
 {
 	WRITE_ONCE(mover_stop, false);
 	mover_rounds = 0;
-	kvm_pthread_create(&mover_thread, NULL, mover_fn, NULL);
+	kvm_pthread_create(&mover_thread, NULL, mover_fn, round);
+}
+
+void gmem_mover_start(void)
+{
+	start_mover(mover_round);
+}
+
+/* For when there may be pages that nobody can move. */
+void gmem_compacter_start(void)
+{
+	start_mover(gmem_compact);
 }
 
 /* Returns the number of rounds that were completed. */
@@ -788,6 +839,12 @@ u64 gmem_mover_stop(void)
 /*
  * Fault injection
  */
+
+/* A page that stays poisoned is in the way of all who allocate ranges later. */
+void gmem_unpoison(u64 pfn)
+{
+	gmem_write_ulong("/sys/kernel/debug/hwpoison/unpoison-pfn", pfn);
+}
 
 bool gmem_fail_function(const char *function, int retval, unsigned int percent)
 {
