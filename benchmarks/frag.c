@@ -7,7 +7,10 @@
  * their pages alternate in physical memory. One group exits. What it leaves
  * are single free pages, each beside a page of a guest that goes on running.
  */
+#include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -27,7 +30,9 @@
 
 #define MAX_MEMBERS	32
 /* A guest that needs longer than this for a few pages is not coming back. */
-#define STALL_SECONDS	120
+#define STALL_SECONDS	300
+/* More than all results need. */
+#define HEAP_SIZE	(8 * MIB)
 
 static const struct mode {
 	const char *name;
@@ -286,54 +291,88 @@ static struct json *stage(struct frag *f, const char *name, double seconds)
 	return out;
 }
 
-static char kcompactd_state(void)
+/* /proc/PID/stat of the first kcompactd; -1 where there is none. */
+static int open_kcompactd(void)
 {
-	char state = 'S', *text;
 	glob_t procs;
+	int fd = -1;
 	size_t i;
 
 	if (glob("/proc/[0-9]*/stat", 0, NULL, &procs))
-		return state;
-	for (i = 0; i < procs.gl_pathc; i++) {
-		text = read_text(procs.gl_pathv[i]);
-		if (text && strstr(text, "(kcompactd")) {
-			char *p = strrchr(text, ')');
+		return -1;
+	for (i = 0; i < procs.gl_pathc && fd < 0; i++) {
+		char *text = read_text(procs.gl_pathv[i]);
 
-			if (p && p[1] && p[2] != 'S')
-				state = p[2];
-		}
+		if (text && strstr(text, "(kcompactd"))
+			fd = open(procs.gl_pathv[i], O_RDONLY | O_CLOEXEC);
 		free(text);
 	}
 	globfree(&procs);
-	return state;
+	return fd;
 }
 
-static uint64_t kcompactd_work(void)
+/* Sleeping, as its stat says behind its name. */
+static bool kcompactd_sleeps(int fd)
 {
-	return vmstat_value("compact_daemon_migrate_scanned") +
-	       vmstat_value("compact_daemon_free_scanned") +
-	       vmstat_value("pgmigrate_success");
+	static char text[512];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	char *p;
+
+	if (n <= 0)
+		return true;
+	text[n] = '\0';
+	p = strrchr(text, ')');
+	return p && p[1] && p[2] == 'S';
+}
+
+static uint64_t kcompactd_work(int fd)
+{
+	static const char *const names[] = {
+		"\ncompact_daemon_migrate_scanned ",
+		"\ncompact_daemon_free_scanned ", "\npgmigrate_success ",
+	};
+	static char text[32768];
+	size_t size = 0, i;
+	uint64_t work = 0;
+	ssize_t n;
+
+	/* It comes in pieces of a page. */
+	while ((n = pread(fd, text + size, sizeof(text) - 1 - size, size)) > 0)
+		size += n;
+	text[size] = '\0';
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		char *p = strstr(text, names[i]);
+
+		if (p)
+			work += strtoull(p + strlen(names[i]), NULL, 10);
+	}
+	return work;
 }
 
 /*
  * Let kcompactd do all that it can on its own. At 100 it goes on as long as
  * any free page is outside a huge page and its last run made progress; it
- * looks twice a second.
+ * looks twice a second. The watching allocates no memory, or it would put
+ * pages into the very blocks that have just become free.
  */
 static void run_kcompactd(void)
 {
-	uint64_t work, last = kcompactd_work();
+	int stat = open_kcompactd();
+	int vmstat = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+	uint64_t work, last = kcompactd_work(vmstat);
 	double end = now_seconds() + STALL_SECONDS;
 	int quiet = 0;
 
 	write_text("/proc/sys/vm/compaction_proactiveness", "100");
 	while (quiet < 8 && now_seconds() < end) {
 		sleep_ms(250);
-		work = kcompactd_work();
-		quiet = work == last && kcompactd_state() == 'S' ? quiet + 1 : 0;
+		work = kcompactd_work(vmstat);
+		quiet = work == last && kcompactd_sleeps(stat) ? quiet + 1 : 0;
 		last = work;
 	}
 	write_text("/proc/sys/vm/compaction_proactiveness", "0");
+	close(vmstat);
+	close(stat);
 }
 
 static void compact_memory(struct frag *f)
@@ -509,6 +548,17 @@ static void prepare(struct frag *f)
 {
 	struct utsname uts;
 	struct zones zones;
+	void *volatile heap;
+
+	/*
+	 * The program's own memory comes first and stays, so that it neither
+	 * takes part in the pattern nor grows into what compaction frees.
+	 */
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	mallopt(M_MMAP_MAX, 0);
+	heap = xcalloc(1, HEAP_SIZE);
+	memset(heap, 1, HEAP_SIZE);
+	free(heap);
 
 	/* Nothing may tidy up before it is asked to. */
 	write_text("/proc/sys/vm/compaction_proactiveness", "0");
