@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -342,9 +343,12 @@ static void print_table(struct report *r)
 
 static void print_maps(struct report *r)
 {
-	const char *columns = getenv("COLUMNS");
-	bool stacked = columns && atoi(columns) < 2 * MAP_COLUMNS + 5;
+	struct winsize size;
+	bool stacked;
 	int c;
+
+	stacked = !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col &&
+		  size.ws_col < 2 * MAP_COLUMNS + 5;
 
 	for (c = 0; c < NR_COLUMNS; c++) {
 		struct column *column = &r->columns[c];
