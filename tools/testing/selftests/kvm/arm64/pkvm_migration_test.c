@@ -599,7 +599,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(fail_relocate_again),
 	GMEM_TEST(source_is_wiped),
 	GMEM_TEST(memory_failure),
-	GMEM_TEST_T(many_moves, 400),
+	GMEM_TEST_T(many_moves, 600),
 };
 
 static void help(const char *name)

@@ -186,7 +186,7 @@ bool gmem_set_param(bool on);
 struct gmem_test {
 	const char *name;
 	void (*fn)(void);
-	unsigned int seconds;	/* after which it counts as hung; 0 is 120 */
+	unsigned int seconds;	/* after which it counts as hung; 0 is 300 */
 };
 
 int gmem_run_tests(const struct gmem_test *tests, unsigned int nr,

@@ -954,7 +954,7 @@ static void restore_environment(void)
 
 static int run_one(const struct gmem_test *test)
 {
-	time_t end = time(NULL) + (test->seconds ?: 120);
+	time_t end = time(NULL) + (test->seconds ?: 300);
 	int status;
 	pid_t pid;
 
