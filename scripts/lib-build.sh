@@ -23,6 +23,7 @@ build_tools() {
 		die "no such architecture: $1 (arm64 or x86)"
 		;;
 	esac
+	setup build
 	need make "${cross}gcc" "${cross}ld" flex bison bc
 	cross_compile=$cross
 	make_args=("ARCH=$karch" "CROSS_COMPILE=$cross")

@@ -32,7 +32,10 @@ me=$(basename "$0")
 note() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { note "$*"; exit 1; }
 
-# need TOOL...: every tool must be there; setup is what installs them.
+# setup PART...: have scripts/setup install what is missing of these parts.
+setup() { "$repo/scripts/setup" "$@" >&2 || exit; }
+
+# need TOOL...: every tool must be there, also where setup has no say.
 need() {
 	local t missing=()
 
