@@ -865,32 +865,12 @@ static void test_memory_failure_race(void)
 static void run_failing(const char *function, int retval, unsigned int percent)
 {
 	struct gmem_vm *gvm;
-	u64 moved, failed;
 
 	require_migratable();
 	gvm = create_vm(4, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
-	gmem_vm_fill(gvm);
-	/* Full blocks are none of compaction's business: make some holes. */
-	gmem_force_moves(gvm->vm, NR_PAGES / 4, MOVE_SECONDS);
-	__TEST_REQUIRE(gmem_fail_function(function, retval, percent),
-		       "No fault injection for %s", function);
-	gmem_vm_start(gvm);
-	moved = gmem_nr_migrated(gvm->vm);
-	failed = gmem_try_moves(gvm->vm, NR_PAGES / 8, 6);
-	moved = gmem_nr_migrated(gvm->vm) - moved;
-	gmem_fail_function_off();
-	ksft_print_msg("%lu moves and %lu failures with %s at %u %%\n", moved,
-		       failed, function, percent);
-	if (percent == 100)
-		TEST_ASSERT(!moved, "%lu moves with every %s failing", moved,
-			    function);
-	TEST_ASSERT(failed, "No failure counted with %s failing", function);
-
-	/* As if nothing had been: pages move, and hold what they held. */
-	moved = gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
-	gmem_vm_stop(gvm);
+	gmem_vm_fail_moves(gvm, function, retval, percent);
+	gmem_vm_move_again(gvm);
 	gmem_vm_check_from_host(gvm);
-	TEST_ASSERT(moved, "Nothing moves after %s failed", function);
 	gmem_vm_free(gvm);
 }
 

@@ -79,7 +79,8 @@ static void run_to_end(struct gmem_vm *gvm)
 
 static void test_anonymous_slot(void)
 {
-	struct gmem_vm *gvm = pkvm_create_anonymous(1, NR_PAGES);
+	struct gmem_vm *gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+					  .anonymous = true);
 
 	gmem_vm_fill(gvm);
 	pkvm_assert_private(gvm, 0);
@@ -92,7 +93,8 @@ static void test_anonymous_slot(void)
 
 static void test_anonymous_slot_4_vcpus(void)
 {
-	struct gmem_vm *gvm = pkvm_create_anonymous(4, NR_PAGES);
+	struct gmem_vm *gvm = pkvm_create(.nr_vcpus = 4, .nr_pages = NR_PAGES,
+					  .anonymous = true);
 
 	run_to_end(gvm);
 	gmem_vm_free(gvm);
@@ -100,18 +102,12 @@ static void test_anonymous_slot_4_vcpus(void)
 
 static void run_gmem(u32 nr_vcpus, bool prefill, bool slot0, u64 flags)
 {
-	struct gmem_vm_opts opts = {
-		.type = KVM_VM_TYPE_ARM_PROTECTED,
-		.nr_vcpus = nr_vcpus,
-		.nr_pages = NR_PAGES,
-		.flags = flags,
-		.prefill = prefill,
-		.slot0_gmem = slot0,
-	};
 	struct gmem_vm *gvm;
 
 	require_pkvm_gmem();
-	gvm = gmem_vm_create(&opts);
+	gvm = pkvm_create(.nr_vcpus = nr_vcpus, .nr_pages = NR_PAGES,
+			  .flags = flags, .prefill = prefill,
+			  .slot0_gmem = slot0);
 	run_to_end(gvm);
 	gmem_vm_free(gvm);
 }
@@ -176,7 +172,8 @@ static struct gmem_vm *create_probe(u64 flags)
 	struct gmem_vm *gvm;
 
 	require_pkvm_gmem();
-	gvm = pkvm_create(1, NR_PAGES, flags, guest_probe);
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES, .flags = flags,
+			  .guest_code = guest_probe);
 	gmem_vm_run_to(gvm, 0, GMEM_STAGE_FILLED);
 	return gvm;
 }
@@ -218,17 +215,11 @@ static u64 locked_kb(void)
 static void test_no_pin(void)
 {
 	u64 before = locked_kb(), after;
-	struct gmem_vm_opts opts = {
-		.type = KVM_VM_TYPE_ARM_PROTECTED,
-		.nr_vcpus = 1,
-		.nr_pages = NR_PAGES,
-		.flags = GMEM_SHARED_FLAGS,
-		.slot0_gmem = true,
-	};
 	struct gmem_vm *gvm;
 
 	require_pkvm_gmem();
-	gvm = gmem_vm_create(&opts);
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+			  .flags = GMEM_SHARED_FLAGS, .slot0_gmem = true);
 	gmem_vm_fill(gvm);
 	after = locked_kb();
 	TEST_ASSERT(after == before,
@@ -279,21 +270,16 @@ static void run_share(struct gmem_vm *gvm)
 
 static void test_share_anonymous(void)
 {
-	struct gmem_vm_opts opts = {
-		.type = KVM_VM_TYPE_ARM_PROTECTED,
-		.nr_vcpus = 1,
-		.nr_pages = 16,
-		.anonymous = true,
-		.guest_code = guest_share,
-	};
-
-	run_share(gmem_vm_create(&opts));
+	run_share(pkvm_create(.nr_vcpus = 1, .nr_pages = 16, .anonymous = true,
+			      .guest_code = guest_share));
 }
 
 static void test_share(void)
 {
 	require_pkvm_gmem();
-	run_share(pkvm_create(1, 16, GMEM_SHARED_FLAGS, guest_share));
+	run_share(pkvm_create(.nr_vcpus = 1, .nr_pages = 16,
+			      .flags = GMEM_SHARED_FLAGS,
+			      .guest_code = guest_share));
 }
 
 static void test_punch(void)
@@ -411,7 +397,8 @@ static void test_several_vms(void)
 
 	require_pkvm_gmem();
 	for (i = 0; i < 4; i++) {
-		gvm[i] = pkvm_create(1, NR_PAGES, GMEM_SHARED_FLAGS, NULL);
+		gvm[i] = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+				     .flags = GMEM_SHARED_FLAGS);
 		gmem_vm_fill(gvm[i]);
 		gmem_vm_start(gvm[i]);
 	}

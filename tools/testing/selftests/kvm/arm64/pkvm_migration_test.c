@@ -22,15 +22,8 @@ static unsigned int total_seconds = 180;
 
 static struct gmem_vm *create(u32 nr_vcpus, u64 nr_pages, bool slot0)
 {
-	struct gmem_vm_opts opts = {
-		.type = KVM_VM_TYPE_ARM_PROTECTED,
-		.nr_vcpus = nr_vcpus,
-		.nr_pages = nr_pages,
-		.flags = GMEM_MIGRATABLE_FLAGS,
-		.slot0_gmem = slot0,
-	};
-
-	return gmem_vm_create(&opts);
+	return pkvm_create(.nr_vcpus = nr_vcpus, .nr_pages = nr_pages,
+			   .flags = GMEM_MIGRATABLE_FLAGS, .slot0_gmem = slot0);
 }
 
 static void assert_moves(struct gmem_vm *gvm, u64 want, u64 moved)
@@ -46,7 +39,8 @@ static void test_unmovable_without_flag(void)
 	struct gmem_vm *gvm;
 
 	require_pkvm_gmem();
-	gvm = pkvm_create(1, NR_PAGES, GMEM_SHARED_FLAGS, NULL);
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+			  .flags = GMEM_SHARED_FLAGS);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
 	gmem_force_moves(gvm->vm, 1, 2);
@@ -63,7 +57,8 @@ static void test_module_parameter(void)
 
 	require_pkvm_gmem();
 	TEST_ASSERT(gmem_set_param(true), "Cannot set kvm.gmem_migratable");
-	gvm = pkvm_create(1, NR_PAGES, GMEM_SHARED_FLAGS, NULL);
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+			  .flags = GMEM_SHARED_FLAGS);
 	TEST_ASSERT(gmem_set_param(false), "Cannot clear kvm.gmem_migratable");
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
@@ -75,19 +70,13 @@ static void test_module_parameter(void)
 
 static void test_before_first_run(void)
 {
-	struct gmem_vm_opts opts = {
-		.type = KVM_VM_TYPE_ARM_PROTECTED,
-		.nr_vcpus = 1,
-		.nr_pages = NR_PAGES,
-		.flags = GMEM_MIGRATABLE_FLAGS,
-		.slot0_gmem = true,
-		.prefill = true,
-	};
 	struct gmem_vm *gvm;
 	u64 moved;
 
 	require_pkvm_gmem();
-	gvm = gmem_vm_create(&opts);
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+			  .flags = GMEM_MIGRATABLE_FLAGS, .slot0_gmem = true,
+			  .prefill = true);
 	moved = gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
 	gmem_check_pattern(gvm->mem, 0, NR_PAGES);
 	gmem_vm_fill(gvm);
@@ -226,20 +215,14 @@ static void guest_shared(u64 id, struct gmem_ctl *ctl)
 
 static void test_shared_pages_stay_shared(void)
 {
-	struct gmem_vm_opts opts = {
-		.type = KVM_VM_TYPE_ARM_PROTECTED,
-		.nr_vcpus = 1,
-		.nr_pages = NR_PAGES,
-		.flags = GMEM_MIGRATABLE_FLAGS,
-		.slot0_gmem = true,
-		.guest_code = guest_shared,
-	};
 	u64 round, page, moved, value, *p;
 	struct gmem_vm *gvm;
 	int sig, code;
 
 	require_pkvm_gmem();
-	gvm = gmem_vm_create(&opts);
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+			  .flags = GMEM_MIGRATABLE_FLAGS, .slot0_gmem = true,
+			  .guest_code = guest_shared);
 	for (round = 0; round < 3; round++) {
 		gmem_vm_run_to(gvm, 0, GMEM_STAGE_SHARED);
 		gmem_force_moves(gvm->vm, NR_PAGES, 2);
@@ -295,7 +278,9 @@ static void test_punch_race(void)
 	u64 page, value, i;
 
 	require_pkvm_gmem();
-	gvm = pkvm_create(2, NR_PAGES, GMEM_MIGRATABLE_FLAGS, guest_half);
+	gvm = pkvm_create(.nr_vcpus = 2, .nr_pages = NR_PAGES,
+			  .flags = GMEM_MIGRATABLE_FLAGS,
+			  .guest_code = guest_half);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
 	gmem_mover_start();
@@ -335,7 +320,8 @@ static void test_anonymous_beside(void)
 	u64 moved;
 
 	require_pkvm_gmem();
-	anon = pkvm_create_anonymous(1, NR_PAGES);
+	anon = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+			   .anonymous = true);
 	gmem = create(1, NR_PAGES, false);
 	gmem_vm_fill(anon);
 	gmem_vm_fill(gmem);
@@ -355,32 +341,14 @@ static void test_anonymous_beside(void)
 static void run_failing(const char *function, int retval, unsigned int percent)
 {
 	struct gmem_vm *gvm;
-	u64 moved, failed, i;
+	u64 i;
 
 	require_pkvm_gmem();
 	gvm = create(4, NR_PAGES, true);
-	gmem_vm_fill(gvm);
-	/* Full blocks are none of compaction's business: make some holes. */
-	gmem_force_moves(gvm->vm, NR_PAGES / 4, MOVE_SECONDS);
-	__TEST_REQUIRE(gmem_fail_function(function, retval, percent),
-		       "No fault injection for %s", function);
-	gmem_vm_start(gvm);
-	moved = gmem_nr_migrated(gvm->vm);
-	failed = gmem_try_moves(gvm->vm, NR_PAGES / 8, 6);
-	moved = gmem_nr_migrated(gvm->vm) - moved;
-	gmem_fail_function_off();
-	ksft_print_msg("%lu moves and %lu failures with %s at %u %%\n", moved,
-		       failed, function, percent);
-	if (percent == 100)
-		TEST_ASSERT(!moved, "%lu moves with every %s failing", moved,
-			    function);
-	TEST_ASSERT(failed, "No failure counted with %s failing", function);
+	gmem_vm_fail_moves(gvm, function, retval, percent);
 	for (i = 0; i < NR_PAGES; i += 61)
 		pkvm_assert_private(gvm, i);
-
-	moved = gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
-	gmem_vm_stop(gvm);
-	assert_moves(gvm, 1, moved);
+	gmem_vm_move_again(gvm);
 	gmem_vm_free(gvm);
 }
 
@@ -427,7 +395,9 @@ static void test_memory_failure(void)
 
 	require_pkvm_gmem();
 	__TEST_REQUIRE(!access(corrupt, W_OK), "No %s", corrupt);
-	gvm = pkvm_create(1, NR_PAGES, GMEM_MIGRATABLE_FLAGS, guest_touch);
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+			  .flags = GMEM_MIGRATABLE_FLAGS,
+			  .guest_code = guest_touch);
 	gvm->mem[7 * PAGE_WORDS] = 1;
 	pfn = gmem_pfn(gvm->mem + 7 * PAGE_WORDS);
 	TEST_ASSERT(pfn, "Page 7 has no pfn before the first run");

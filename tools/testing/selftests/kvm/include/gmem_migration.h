@@ -175,6 +175,9 @@ u64 gmem_mover_stop(void);
 /* Fault injection through /sys/kernel/debug/fail_function. */
 bool gmem_fail_function(const char *function, int retval, unsigned int percent);
 void gmem_fail_function_off(void);
+void gmem_vm_fail_moves(struct gmem_vm *gvm, const char *function, int retval,
+			unsigned int percent);
+void gmem_vm_move_again(struct gmem_vm *gvm);
 void gmem_unpoison(u64 pfn);
 
 /* The signal that reading @addr raises, or zero, with its si_code. */

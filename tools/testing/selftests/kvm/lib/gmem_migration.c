@@ -904,6 +904,42 @@ void gmem_fail_function_off(void)
 }
 
 /*
+ * Have the vCPUs of a new VM write to its memory while the kernel tries to move
+ * it, and @function, one of the steps of a move, fails @percent of its calls.
+ */
+void gmem_vm_fail_moves(struct gmem_vm *gvm, const char *function, int retval,
+			unsigned int percent)
+{
+	u64 moved, failed;
+
+	gmem_vm_fill(gvm);
+	/* Full blocks are none of compaction's business: make some holes. */
+	gmem_force_moves(gvm->vm, gvm->nr_pages / 4, 30);
+	__TEST_REQUIRE(gmem_fail_function(function, retval, percent),
+		       "No fault injection for %s", function);
+	gmem_vm_start(gvm);
+	moved = gmem_nr_migrated(gvm->vm);
+	failed = gmem_try_moves(gvm->vm, gvm->nr_pages / 8, 6);
+	moved = gmem_nr_migrated(gvm->vm) - moved;
+	gmem_fail_function_off();
+	ksft_print_msg("%lu moves and %lu failures with %s at %u %%\n", moved,
+		       failed, function, percent);
+	if (percent == 100)
+		TEST_ASSERT(!moved, "%lu moves with every %s failing", moved,
+			    function);
+	TEST_ASSERT(failed, "No failure counted with %s failing", function);
+}
+
+/* As if nothing had been: pages move, and the guest finds what it wrote. */
+void gmem_vm_move_again(struct gmem_vm *gvm)
+{
+	u64 moved = gmem_force_moves(gvm->vm, gvm->nr_pages, 30);
+
+	gmem_vm_stop(gvm);
+	TEST_ASSERT(moved, "Nothing moves after the failures");
+}
+
+/*
  * Signals
  */
 

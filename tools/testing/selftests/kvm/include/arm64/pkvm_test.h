@@ -43,31 +43,12 @@ static inline void require_pkvm_gmem(void)
 		       "Protected VMs do not have migratable guest_memfd");
 }
 
-static inline struct gmem_vm *pkvm_create(u32 nr_vcpus, u64 nr_pages,
-					  u64 flags, void *guest_code)
-{
-	struct gmem_vm_opts opts = {
-		.type = KVM_VM_TYPE_ARM_PROTECTED,
-		.nr_vcpus = nr_vcpus,
-		.nr_pages = nr_pages,
-		.flags = flags,
-		.guest_code = guest_code,
-	};
-
-	return gmem_vm_create(&opts);
-}
-
-static inline struct gmem_vm *pkvm_create_anonymous(u32 nr_vcpus, u64 nr_pages)
-{
-	struct gmem_vm_opts opts = {
-		.type = KVM_VM_TYPE_ARM_PROTECTED,
-		.nr_vcpus = nr_vcpus,
-		.nr_pages = nr_pages,
-		.anonymous = true,
-	};
-
-	return gmem_vm_create(&opts);
-}
+/* A protected VM, by the members of struct gmem_vm_opts that matter. */
+#define pkvm_create(...)						\
+	gmem_vm_create(&(struct gmem_vm_opts) {				\
+		.type = KVM_VM_TYPE_ARM_PROTECTED,			\
+		__VA_ARGS__						\
+	})
 
 /* What stock gives a host that reads a page which the guest keeps private. */
 static inline void pkvm_assert_private(struct gmem_vm *gvm, u64 page)
