@@ -57,6 +57,7 @@ apt_root() {
 		APT::Sandbox::User "root";
 		Acquire::Languages "none";
 		Acquire::Retries "3";
+		APT::Update::Error-Mode "any";
 	CONF
 	for suite; do
 		echo "deb ${apt_key:+[signed-by=$apt_key] }$apt_uri $suite main"
@@ -64,7 +65,10 @@ apt_root() {
 	if ! cmp -s "$root/etc/new" "$root/etc/sources.list" ||
 	   [[ -z $(find "$root/stamp" -mtime -1 2> /dev/null) ]]; then
 		mv "$root/etc/new" "$root/etc/sources.list"
-		apt-get -qq update || die "cannot fetch Debian's package lists"
+		apt-get -qq update || {
+			rm -f "$root/stamp"
+			die "cannot fetch Debian's package lists: is there a network?"
+		}
 		touch "$root/stamp"
 	fi
 }
