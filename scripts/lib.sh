@@ -61,7 +61,7 @@ lock() {
 
 	mkdir -p "$cache/lock"
 	exec {fd}> "$cache/lock/$1"
-	if ! flock -n "$fd"; then
+	if ! flock -w 2 "$fd"; then
 		note "waiting for another run that uses $1"
 		flock "$fd"
 	fi
