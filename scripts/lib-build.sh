@@ -66,3 +66,20 @@ kmake() {
 	make -C "$tree" -j "$(nproc)" O="$(realpath "$out")" LOCALVERSION= \
 		"${make_args[@]}" "$@"
 }
+
+# objects ARCH LIST...: what is made of the C files in these lists.
+objects() {
+	local arch=$1 f
+	shift
+
+	grep -h '\.c$' "$@" | while read -r f; do
+		case $f in
+		tools/* | scripts/* | Documentation/*) ;;
+		arch/"$arch"/kvm/hyp/nvhe/*) echo "${f%.c}.nvhe.o" ;;
+		arch/"$arch"/*) echo "${f%.c}.o" ;;
+		arch/*) ;;
+		virt/kvm/*) echo "arch/$arch/kvm/../../../${f%.c}.o" ;;
+		*) echo "${f%.c}.o" ;;
+		esac
+	done
+}
