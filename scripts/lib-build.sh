@@ -32,9 +32,6 @@ build_tools() {
 		export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
 		export CCACHE_BASEDIR=$cache CCACHE_NOHASHDIR=1
 		export CCACHE_COMPILERCHECK=content
-		# No preprocessor run of its own on a miss: make wants the
-		# dependencies anyway.
-		export CCACHE_DEPEND=1
 	fi
 	# The same objects and images from the same files, anywhere and any day.
 	export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
