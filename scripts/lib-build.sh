@@ -48,7 +48,7 @@ build_tree() {
 	if [[ -z $tree ]]; then
 		tree=$("$repo/scripts/source" "$from" | tail -n 1)
 	fi
-	lock "build-$name"
+	lock "build-$name${KTREE:+-in-${KTREE##*/}}"
 	# A direct child of the tree: kbuild then uses relative paths only, and
 	# ccache finds for one tree what was compiled for the other.
 	tree=$(realpath "$tree")
