@@ -21,6 +21,7 @@
 #define ERR_LEN		200
 
 int cmd_frag(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_selftest(int argc, char **argv);
 

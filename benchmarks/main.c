@@ -9,7 +9,8 @@ static const struct command {
 	const char *what;
 } commands[] = {
 	{ "frag", cmd_frag, "scatter free memory between guests and compact" },
-	{ "report", cmd_report, "compare results: table, maps, verdict" },
+	{ "report", cmd_report, "the demo's boots: table, maps, verdict" },
+	{ "compare", cmd_compare, "compare two result sets, figure by figure" },
 	{ "selftest", cmd_selftest, "check the analysis on known input" },
 };
 

@@ -3,13 +3,17 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "buddy.h"
 #include "census.h"
+#include "compare.h"
 #include "guest/pattern.h"
 #include "json.h"
 #include "map.h"
+#include "result.h"
+#include "stats.h"
 #include "trace.h"
 
 static int nr_tests, nr_failed;
@@ -193,6 +197,170 @@ static void test_pattern(void)
 	      "guests and pages differ");
 }
 
+static bool about(double a, double b)
+{
+	return fabs(a - b) < 1e-6;
+}
+
+static void test_stats(void)
+{
+	static const double one_to_three[] = { 1, 2, 3 };
+	static const double three_to_five[] = { 3, 4, 5 };
+	static const double apart[] = { 0, 2 }, tens[] = { 10, 10, 10 };
+	static const double elevens[] = { 11, 11 };
+
+	check(near(stats_mean(three_to_five, 3), 4) &&
+	      near(stats_deviation(three_to_five, 3), 1) &&
+	      near(stats_deviation(apart, 2), sqrt(2)) &&
+	      stats_deviation(apart, 1) == 0, "mean and sample deviation");
+
+	/* The tables of every textbook. */
+	check(about(stats_student_p(12.7062047, 1), 0.05) &&
+	      about(stats_student_p(2.22813885, 10), 0.05) &&
+	      about(stats_student_p(-2.75638590, 29), 0.01) &&
+	      about(stats_student_p(1.96233908, 1000), 0.05) &&
+	      stats_student_p(0, 5) == 1, "Student's t");
+	/* With 4 degrees of freedom and with 1 it has a closed form. */
+	check(about(stats_welch_p(one_to_three, 3, three_to_five, 3),
+		    0.07048399691), "equal variances");
+	check(about(stats_welch_p(apart, 2, tens, 3),
+		    1 - 2 / M_PI * atan(9)), "unequal variances");
+	check(stats_welch_p(tens, 3, elevens, 2) == 0 &&
+	      stats_welch_p(tens, 3, tens, 2) == 1,
+	      "without any deviation the comparison is exact");
+	check(stats_welch_p(tens, 1, elevens, 2) == -1,
+	      "one value says nothing about chance");
+}
+
+/* A set of @nr runs with one figure each. */
+static void make_set(struct result_set *set, const char *variant,
+		     const char *figure, enum better better,
+		     const double *values, size_t nr)
+{
+	size_t i;
+
+	memset(set, 0, sizeof(*set));
+	for (i = 0; i < nr; i++) {
+		struct json *run = result_new("s", variant, i);
+
+		json_add_string(run, "clock", "instructions");
+		result_figure(run, figure, "ns", better, values[i]);
+		result_set_add(set, run);
+	}
+}
+
+static void test_compare(void)
+{
+	static const double low[] = { 99, 100, 101 }, high[] = { 119, 120, 121 };
+	static const double wide[] = { 50, 100, 210 };
+	struct result_set a, b;
+	struct compare cmp = { .alpha = 0.05, .threshold = 5 };
+
+	make_set(&a, "stock", "f", BETTER_LOWER, low, 3);
+	make_set(&b, "feature", "f", BETTER_LOWER, high, 3);
+	check(compare_sets(&cmp, &a, &b) && cmp.first &&
+	      near(cmp.first->difference, 20) && cmp.first->significant &&
+	      cmp.first->regression && cmp.nr_regressions == 1,
+	      "20 % more of what should be little is a regression");
+	check(!strcmp(cmp.first->scenario, "s"),
+	      "two sets of one variant each: the variants are compared");
+
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 25 };
+	compare_sets(&cmp, &a, &b);
+	check(cmp.first->significant && !cmp.nr_regressions,
+	      "none beyond a threshold of 25 %");
+
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	compare_sets(&cmp, &b, &a);
+	check(near(cmp.first->difference, -100.0 / 6) &&
+	      cmp.first->significant && !cmp.nr_regressions,
+	      "the other way round it is an improvement");
+
+	make_set(&a, "x", "f", BETTER_HIGHER, high, 3);
+	make_set(&b, "x", "f", BETTER_HIGHER, low, 3);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	compare_sets(&cmp, &a, &b);
+	check(cmp.nr_regressions == 1,
+	      "less of what should be much is a regression");
+
+	make_set(&b, "x", "f", BETTER_HIGHER, wide, 3);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 0 };
+	compare_sets(&cmp, &a, &b);
+	check(!cmp.first->significant && !cmp.nr_regressions,
+	      "what chance explains is none");
+
+	make_set(&b, "x", "f", BETTER_HIGHER, low, 1);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	compare_sets(&cmp, &a, &b);
+	check(cmp.first->p == -1 && !cmp.nr_regressions,
+	      "a single run is not tested");
+
+	make_set(&b, "x", "g", BETTER_HIGHER, low, 3);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	compare_sets(&cmp, &a, &b);
+	check(cmp.nr_missing == 1, "a figure that is gone is noticed");
+
+	make_set(&b, "y", "f", BETTER_HIGHER, low, 1);
+	result_set_add(&a, b.runs[0]);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(compare_sets(&cmp, &a, &a) && !strcmp(cmp.first->scenario, "s x"),
+	      "several variants in a set are kept apart");
+
+	make_set(&b, "x", "f", BETTER_HIGHER, low, 3);
+	result_fail(b.runs[0], "for the test");
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	compare_sets(&cmp, &b, &b);
+	check(cmp.nr_failed == 2 && cmp.first && cmp.first->a.nr == 2,
+	      "failed runs do not count, and are counted");
+
+	make_set(&b, "x", "f", BETTER_LOWER, low, 3);
+	make_set(&a, "x", "f", BETTER_HIGHER, low, 3);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(!compare_sets(&cmp, &a, &b) && cmp.error,
+	      "figures of different meaning are not compared");
+	make_set(&a, "x", "f", BETTER_LOWER, low, 3);
+	json_get(a.runs[0], "clock")->string[0] = 'e';
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(!compare_sets(&cmp, &a, &b) && cmp.error,
+	      "times of different clocks are not compared");
+}
+
+static void test_result_files(void)
+{
+	char dir[] = "/tmp/gmem-bench.XXXXXX", path[64];
+	struct json *run = result_new("s", "v", 1);
+	struct result_set set;
+	FILE *out;
+
+	if (!mkdtemp(dir)) {
+		check(false, "a directory for results");
+		return;
+	}
+	check(!result_set_load(&set, dir) && set.error,
+	      "a directory without results is refused");
+
+	result_figure(run, "f", "ns", BETTER_LOWER, 42);
+	snprintf(path, sizeof(path), "%s/1.json", dir);
+	out = fopen(path, "w");
+	if (out) {
+		json_print(out, run, 0);
+		fclose(out);
+	}
+	check(result_set_load(&set, dir) && set.nr_runs == 1 &&
+	      !result_failed(set.runs[0]) && result_set_uniform(&set),
+	      "a result is written and read");
+
+	out = fopen(path, "w");
+	if (out) {
+		fputs("{\"format\":\"something else\"}", out);
+		fclose(out);
+	}
+	check(!result_set_load(&set, dir) && set.error,
+	      "a file that is no result is refused");
+	unlink(path);
+	rmdir(dir);
+}
+
 int cmd_selftest(int argc, char **argv)
 {
 	(void)argc;
@@ -205,6 +373,9 @@ int cmd_selftest(int argc, char **argv)
 	test_trace();
 	test_json();
 	test_pattern();
+	test_stats();
+	test_compare();
+	test_result_files();
 	printf("1..%d\n", nr_tests);
 	return nr_failed != 0;
 }
