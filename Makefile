@@ -26,8 +26,8 @@ image: ## build a kernel: ARCH=arm64|x86 KIND=stock|feature|debug
 selftests: ## build the KVM selftests for ARCH=arm64|x86
 	@$(S)/build-selftests $(ARCH)
 
-demo: ## show compaction with running protected VMs, stock and feature kernel
-	@$(S)/demo
+demo: ## show compaction with protected VMs, stock and feature: ARCH=arm64|x86
+	@$(S)/demo $(ARCH)
 
 check: ## everything that CI checks; CHECK=glob runs a part of it
 	@$(S)/check "$(CHECK)"

@@ -45,6 +45,8 @@ static const struct mode {
 	  true, true, VM_MEM_GMEM_MIGRATABLE },
 	{ "anon-vm", "protected VMs on pinned anonymous memory",
 	  true, true, VM_MEM_ANON },
+	{ "private-unmovable", "protected VMs on guest_memfd that stays where it is",
+	  true, true, VM_MEM_GMEM },
 	{ "gmem", "VMs on guest_memfd that stays where it is",
 	  true, false, VM_MEM_GMEM },
 	{ "gmem-migratable", "VMs on migratable guest_memfd",
@@ -612,7 +614,7 @@ static void usage(void)
 	      "  --out=FILE      the result (" RESULTS_PORT ")\n"
 	      "modes:\n", stderr);
 	for (i = 0; i < ARRAY_SIZE(modes); i++)
-		fprintf(stderr, "  %-16s%s\n", modes[i].name, modes[i].what);
+		fprintf(stderr, "  %-18s%s\n", modes[i].name, modes[i].what);
 	exit(2);
 }
 

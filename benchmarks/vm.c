@@ -31,9 +31,9 @@ static int vm_alloc_memory(struct vm *vm)
 {
 	struct kvm_create_guest_memfd gmem = {
 		.size = vm->mem_size,
-		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+		.flags = arch_gmem_flags(&vm->config),
 	};
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, fd = -1;
 
 	if (vm->config.memory != VM_MEM_ANON) {
 		if (vm->config.memory == VM_MEM_GMEM_MIGRATABLE)
@@ -41,11 +41,14 @@ static int vm_alloc_memory(struct vm *vm)
 		vm->gmem_fd = ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &gmem);
 		if (vm->gmem_fd < 0)
 			return vm_fail(vm, "KVM_CREATE_GUEST_MEMFD: %m");
-		flags = MAP_SHARED;
+		if (gmem.flags & GUEST_MEMFD_FLAG_MMAP) {
+			flags = MAP_SHARED;
+			fd = vm->gmem_fd;
+		}
 	}
 
 	vm->mem = mmap(NULL, vm->mem_size, PROT_READ | PROT_WRITE, flags,
-		       vm->gmem_fd, 0);
+		       fd, 0);
 	if (vm->mem == MAP_FAILED) {
 		vm->mem = NULL;
 		return vm_fail(vm, "mmap of guest memory: %m");

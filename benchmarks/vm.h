@@ -69,7 +69,9 @@ int vm_fail(struct vm *vm, const char *fmt, ...);
 extern const char guest_image[], guest_image_end[];
 
 unsigned long arch_vm_type(const struct vm_config *config);
-/* Make a new vCPU start at GUEST_BASE with the payload's arguments. */
+/* For a guest_memfd. What cannot be mapped takes its shared pages elsewhere. */
+uint64_t arch_gmem_flags(const struct vm_config *config);
+/* Make a new vCPU start the payload with its arguments. */
 int arch_vcpu_setup(struct vm *vm);
 
 #endif

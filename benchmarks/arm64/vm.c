@@ -15,6 +15,12 @@ unsigned long arch_vm_type(const struct vm_config *config)
 	return config->protected ? KVM_VM_TYPE_ARM_PROTECTED : 0;
 }
 
+uint64_t arch_gmem_flags(const struct vm_config *config)
+{
+	(void)config;
+	return GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+}
+
 static int set_reg(struct vm *vm, uint64_t id, uint64_t value)
 {
 	struct kvm_one_reg reg = {
