@@ -33,6 +33,8 @@
 #define STALL_SECONDS	300
 /* More than all results need. */
 #define HEAP_SIZE	(8 * MIB)
+/* Huge pages that are left to the machine, 32 MiB. */
+#define HPAGES_SPARED	16
 
 static const struct mode {
 	const char *name;
@@ -436,25 +438,29 @@ static void wait_full_pass(struct frag *f)
 	free(want);
 }
 
-/* How many huge pages the kernel would hand out now. */
+/*
+ * How many huge pages the kernel would hand out now. Not for the last few: it
+ * would kill this program to have them.
+ */
 static void count_huge_pages(struct frag *f)
 {
 	struct buddy buddy;
+	uint64_t nr;
 	char want[32];
 	long long got;
 
 	if (!buddy_read(&buddy))
 		return;
-	snprintf(want, sizeof(want), "%llu",
-		 (unsigned long long)buddy_free_pages(&buddy) / HPAGE_PAGES);
+	nr = buddy_free_pages(&buddy) / HPAGE_PAGES;
+	snprintf(want, sizeof(want), "%llu", nr > HPAGES_SPARED ?
+		 (unsigned long long)nr - HPAGES_SPARED : 0);
 	if (write_text("/proc/sys/vm/nr_hugepages", want))
 		return;
 	got = read_number("/proc/sys/vm/nr_hugepages", 0);
 	write_text("/proc/sys/vm/nr_hugepages", "0");
 	json_add_number(f->result, "huge_pages", got);
 	json_add_number(f->result, "huge_pages_ideal", atof(want));
-	note("%lld huge pages allocated, %s would be all free memory", got,
-	     want);
+	note("%lld of %s huge pages allocated", got, want);
 }
 
 static void stop_group(struct frag *f)

@@ -253,7 +253,7 @@ static void print_huge_pages(struct report *r)
 {
 	int c;
 
-	row_label("huge pages allocated then", "of all free");
+	row_label("huge pages allocated then", "of free - 32 MiB");
 	for (c = 0; c < NR_COLUMNS; c++) {
 		struct json *boot = NULL;
 
