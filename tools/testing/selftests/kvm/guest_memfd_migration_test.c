@@ -17,9 +17,10 @@
 #include "numaif.h"
 #include "processor.h"
 
-#define NR_PAGES	2048		/* 8 MiB */
 #define PAGE_WORDS	(SZ_4K / sizeof(u64))
 #define MOVE_SECONDS	20
+
+static u64 test_pages = 2048;
 
 static u64 default_flags(void)
 {
@@ -202,7 +203,7 @@ static void test_unmovable_without_flag(void)
 {
 	struct gfile f;
 
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_SHARED_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_SHARED_FLAGS);
 	gmem_compact();
 	gmem_cma_sweep();
 	gmem_gigantic_cycle(SZ_1G);
@@ -217,7 +218,7 @@ static void test_module_parameter(void)
 
 	require_migratable();
 	TEST_ASSERT(gmem_set_param(true), "Cannot set kvm.gmem_migratable");
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_SHARED_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_SHARED_FLAGS);
 	TEST_ASSERT(gmem_set_param(false), "Cannot clear kvm.gmem_migratable");
 	gmem_compact();
 	TEST_ASSERT(gfile_moved(&f), "Nothing moved with the parameter set");
@@ -225,7 +226,7 @@ static void test_module_parameter(void)
 	gfile_free(&f);
 
 	/* It decides when a file is created, not later. */
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_SHARED_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_SHARED_FLAGS);
 	TEST_ASSERT(gmem_set_param(true), "Cannot set kvm.gmem_migratable");
 	gmem_compact();
 	assert_unmoved(&f);
@@ -238,7 +239,7 @@ static void test_compact_memory(void)
 	struct gfile f;
 
 	require_migratable();
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	TEST_ASSERT(gmem_has_stats(f.vm),
 		    "No statistics gmem_migrated and gmem_migrate_failed");
 	for (i = 0; i < 4 && !moved; i++) {
@@ -267,7 +268,7 @@ static void test_alloc_contig_cma(void)
 
 	require_migratable();
 	__TEST_REQUIRE(gmem_has_cma(), "No CMA area to allocate from");
-	gfile_open(&f, 4 * NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open(&f, 4 * test_pages, GMEM_MIGRATABLE_FLAGS);
 
 	/* Compaction fills CMA, the allocation evacuates it. */
 	gmem_compact();
@@ -285,7 +286,7 @@ static void test_alloc_contig_gigantic(void)
 	u64 got;
 
 	require_migratable();
-	gfile_open(&f, 4 * NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open(&f, 4 * test_pages, GMEM_MIGRATABLE_FLAGS);
 	got = gmem_gigantic_cycle(SZ_1G);
 	__TEST_REQUIRE(got, "No gigantic page could be allocated");
 	ksft_print_msg("%lu pages moved for %lu pages of gigantic ones\n",
@@ -302,7 +303,7 @@ static void test_memory_offline(void)
 	u64 nr;
 
 	require_migratable();
-	gfile_open(&f, 8 * NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open(&f, 8 * test_pages, GMEM_MIGRATABLE_FLAGS);
 	nr = gmem_offline_cycle(f.before, f.nr);
 	__TEST_REQUIRE(nr, "No memory block with the file's pages goes offline");
 	TEST_ASSERT(gfile_moved(&f) >= nr,
@@ -319,7 +320,7 @@ static void test_unbound_file(void)
 	u64 moved;
 
 	require_migratable();
-	gfile_open_vm(&f, vm_create_barebones(), NR_PAGES,
+	gfile_open_vm(&f, vm_create_barebones(), test_pages,
 		      GMEM_MIGRATABLE_FLAGS);
 	gmem_fill_pattern(f.mem, 0, f.nr);
 	gmem_get_pfns(f.mem, f.nr, f.before);
@@ -340,10 +341,10 @@ static void test_unbound_file(void)
 static void test_mapped_and_unmapped(void)
 {
 	struct gfile f;
-	u64 half = NR_PAGES / 2, moved, i, unmapped = 0, mapped = 0;
+	u64 half = test_pages / 2, moved, i, unmapped = 0, mapped = 0;
 
 	require_migratable();
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 
 	/* The first half stays in the page cache, and in no page table. */
 	kvm_madvise(f.mem, half * SZ_4K, MADV_DONTNEED);
@@ -370,7 +371,7 @@ static void test_unevictable(void)
 	bool mine = false;
 
 	require_migratable();
-	gfile_open(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 
 	/* Reclaim: the folios are on no list that it looks at. */
 	for (i = 0; i < f.nr; i++) {
@@ -421,7 +422,7 @@ static void test_numa_move_pages(void)
 
 	require_migratable();
 	require_two_nodes();
-	gfile_open(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	pages = calloc(f.nr, sizeof(*pages));
 	nodes = calloc(f.nr, sizeof(*nodes));
 	status = calloc(f.nr, sizeof(*status));
@@ -462,7 +463,7 @@ static void test_numa_balancing(void)
 		       "Node 1 has no CPU");
 	__TEST_REQUIRE(gmem_write_file(balancing, "1"), "Cannot write %s",
 		       balancing);
-	gfile_open_vm(&f, vm_create_barebones(), NR_PAGES,
+	gfile_open_vm(&f, vm_create_barebones(), test_pages,
 		      GMEM_MIGRATABLE_FLAGS);
 	gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
 	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_PREFERRED, &node0, 8, 0);
@@ -488,7 +489,7 @@ static void test_foreign_reference(void)
 	ssize_t r;
 
 	require_migratable();
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	TEST_ASSERT(!pipe(pipefd), "pipe() failed, errno %d", errno);
 
 	/* A page in a pipe is referenced until somebody reads it. */
@@ -523,11 +524,11 @@ static void test_foreign_reference(void)
 
 static void test_two_memslots_one_file(void)
 {
-	u64 half = NR_PAGES / 2 * SZ_4K;
+	u64 half = test_pages / 2 * SZ_4K;
 	struct gfile f;
 
 	require_migratable();
-	gfile_open_vm(&f, vm_create_barebones(), NR_PAGES,
+	gfile_open_vm(&f, vm_create_barebones(), test_pages,
 		      GMEM_MIGRATABLE_FLAGS);
 	/* In the opposite order, so that index and gfn are not in step. */
 	vm_set_user_memory_region2(f.vm, 11, KVM_MEM_GUEST_MEMFD,
@@ -537,14 +538,14 @@ static void test_two_memslots_one_file(void)
 				   half);
 	gmem_fill_pattern(f.mem, 0, f.nr);
 	gmem_get_pfns(f.mem, f.nr, f.before);
-	gmem_force_moves(f.vm, NR_PAGES, MOVE_SECONDS);
+	gmem_force_moves(f.vm, test_pages, MOVE_SECONDS);
 	TEST_ASSERT(gfile_moved(&f), "Nothing moved");
 	gmem_check_pattern(f.mem, 0, f.nr);
 
 	/* One of the two slots goes, its pages stay in the file. */
 	vm_set_user_memory_region2(f.vm, 10, KVM_MEM_GUEST_MEMFD, GMEM_GPA, 0,
 				   f.mem, f.fd, half);
-	gmem_force_moves(f.vm, NR_PAGES, MOVE_SECONDS);
+	gmem_force_moves(f.vm, test_pages, MOVE_SECONDS);
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
 }
@@ -557,15 +558,15 @@ static void test_several_vms(void)
 
 	require_migratable();
 	for (i = 0; i < 4; i++) {
-		gfile_open_vm(&f[i], vm_create_barebones(), NR_PAGES,
+		gfile_open_vm(&f[i], vm_create_barebones(), test_pages,
 			      GMEM_MIGRATABLE_FLAGS);
 		gfile_bind(&f[i], GMEM_SLOT, GMEM_GPA);
 	}
-	for (page = 0; page < NR_PAGES; page++)
+	for (page = 0; page < test_pages; page++)
 		for (i = 0; i < 4; i++)
 			gmem_fill_pattern(f[i].mem, page, 1);
 	for (i = 0; i < 4; i++)
-		gmem_get_pfns(f[i].mem, NR_PAGES, f[i].before);
+		gmem_get_pfns(f[i].mem, test_pages, f[i].before);
 
 	/* Two go, in the middle of it, and two stay. */
 	gmem_mover_start();
@@ -575,7 +576,7 @@ static void test_several_vms(void)
 	gmem_mover_stop();
 	for (i = 0; i < 4; i += 2) {
 		moved += gfile_moved(&f[i]);
-		gmem_check_pattern(f[i].mem, 0, NR_PAGES);
+		gmem_check_pattern(f[i].mem, 0, test_pages);
 		gfile_free(&f[i]);
 	}
 	TEST_ASSERT(moved, "Nothing moved");
@@ -602,15 +603,15 @@ static void run_writers(u32 nr_vcpus)
 	u64 moved;
 
 	require_migratable();
-	gvm = create_vm(nr_vcpus, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gvm = create_vm(nr_vcpus, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
-	moved = gmem_force_moves(gvm->vm, 2 * NR_PAGES, MOVE_SECONDS);
+	moved = gmem_force_moves(gvm->vm, 2 * test_pages, MOVE_SECONDS);
 	gmem_vm_stop(gvm);
 	gmem_vm_check_from_host(gvm);
 	ksft_print_msg("%lu moves, %lu failed, %lu rounds of vCPU 0\n", moved,
 		       gmem_nr_failed(gvm->vm), gvm->ctl->vcpu[0].rounds);
-	TEST_ASSERT(moved >= NR_PAGES, "Only %lu moves", moved);
+	TEST_ASSERT(moved >= test_pages, "Only %lu moves", moved);
 	gmem_vm_free(gvm);
 }
 
@@ -628,7 +629,7 @@ static void test_moved_before_first_run(void)
 {
 	struct gmem_vm_opts opts = {
 		.nr_vcpus = 1,
-		.nr_pages = NR_PAGES,
+		.nr_pages = test_pages,
 		.flags = GMEM_MIGRATABLE_FLAGS,
 		.prefill = true,
 	};
@@ -636,10 +637,10 @@ static void test_moved_before_first_run(void)
 
 	require_migratable();
 	gvm = gmem_vm_create(&opts);
-	TEST_ASSERT(gmem_force_moves(gvm->vm, NR_PAGES / 2, MOVE_SECONDS),
+	TEST_ASSERT(gmem_force_moves(gvm->vm, test_pages / 2, MOVE_SECONDS),
 		    "Nothing moved");
 	gmem_vm_fill(gvm);
-	gmem_force_moves(gvm->vm, NR_PAGES / 2, MOVE_SECONDS);
+	gmem_force_moves(gvm->vm, test_pages / 2, MOVE_SECONDS);
 	gmem_vm_start(gvm);
 	gmem_vm_stop(gvm);
 	gmem_vm_check_from_host(gvm);
@@ -652,7 +653,7 @@ static void test_private_memory(void)
 	struct gmem_vm_opts opts = {
 		.type = KVM_X86_SW_PROTECTED_VM,
 		.nr_vcpus = 4,
-		.nr_pages = NR_PAGES,
+		.nr_pages = test_pages,
 		.private = true,
 	};
 	struct kvm_vm *vm;
@@ -671,9 +672,9 @@ static void test_private_memory(void)
 	gvm = gmem_vm_create(&opts);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
-	moved = gmem_force_moves(gvm->vm, 2 * NR_PAGES, MOVE_SECONDS);
+	moved = gmem_force_moves(gvm->vm, 2 * test_pages, MOVE_SECONDS);
 	gmem_vm_stop(gvm);
-	TEST_ASSERT(moved >= NR_PAGES, "Only %lu moves", moved);
+	TEST_ASSERT(moved >= test_pages, "Only %lu moves", moved);
 	gmem_vm_free(gvm);
 }
 #endif
@@ -688,10 +689,10 @@ static void test_punch_race(void)
 	u64 i, page, *p;
 
 	require_migratable();
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_mover_start();
-	for (i = 0; i < 4 * NR_PAGES; i++) {
-		page = i * 7919 % NR_PAGES;
+	for (i = 0; i < 4 * test_pages; i++) {
+		page = i * 7919 % test_pages;
 		p = f.mem + page * PAGE_WORDS;
 		if (page % 2)
 			continue;
@@ -718,7 +719,7 @@ static void test_close_race(void)
 	for (i = 0; i < 10; i++) {
 		struct gfile f;
 
-		gfile_open_vm(&f, vm, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+		gfile_open_vm(&f, vm, test_pages, GMEM_MIGRATABLE_FLAGS);
 		gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
 		gmem_fill_pattern(f.mem, 0, f.nr);
 		gmem_check_pattern(f.mem, 0, f.nr);
@@ -742,7 +743,7 @@ static void test_vm_death_race(void)
 	require_migratable();
 	gmem_mover_start();
 	for (i = 0; i < 4; i++) {
-		struct gmem_vm *gvm = create_vm(1, NR_PAGES,
+		struct gmem_vm *gvm = create_vm(1, test_pages,
 						GMEM_MIGRATABLE_FLAGS);
 
 		gmem_vm_fill(gvm);
@@ -757,7 +758,7 @@ static void test_memslot_race(void)
 	int i;
 
 	require_migratable();
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_mover_start();
 	for (i = 0; i < 200; i++) {
 		vm_set_user_memory_region2(f.vm, GMEM_SLOT,
@@ -814,7 +815,7 @@ static void test_memory_failure(void)
 	u64 pfn;
 
 	require_migratable();
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	pfn = gmem_pfn(f.mem + 7 * PAGE_WORDS);
 	__TEST_REQUIRE(poison(f.mem + 7 * PAGE_WORDS) != -EINVAL,
 		       "MADV_HWPOISON gives errno %d", errno);
@@ -846,7 +847,7 @@ static void test_memory_failure_race(void)
 	u64 i;
 
 	require_migratable();
-	gfile_open_fragmented(&f, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_compacter_start();
 	for (i = 0; i < nr; i++) {
 		int r = poison(f.mem + i * 64 * PAGE_WORDS);
@@ -867,7 +868,7 @@ static void run_failing(const char *function, int retval, unsigned int percent)
 	struct gmem_vm *gvm;
 
 	require_migratable();
-	gvm = create_vm(4, NR_PAGES, GMEM_MIGRATABLE_FLAGS);
+	gvm = create_vm(4, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_vm_fail_moves(gvm, function, retval, percent);
 	gmem_vm_move_again(gvm);
 	gmem_vm_check_from_host(gvm);
@@ -932,9 +933,28 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(memory_failure_race),
 };
 
+static void help(const char *name)
+{
+	printf("usage: %s [-p pages] [name]\n"
+	       " -p: pages of each guest_memfd (default %lu), at least %u\n"
+	       " name: run only the tests whose name contains it\n",
+	       name, test_pages, GMEM_MIN_PAGES);
+	exit(KSFT_FAIL);
+}
+
 int main(int argc, char *argv[])
 {
+	int opt;
+
+	while ((opt = getopt(argc, argv, "p:h")) != -1) {
+		if (opt != 'p')
+			help(argv[0]);
+		test_pages = atoi_positive("pages", optarg);
+		if (test_pages < GMEM_MIN_PAGES)
+			help(argv[0]);
+	}
+
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_GUEST_MEMFD));
 	return gmem_run_tests(tests, ARRAY_SIZE(tests),
-			      argc > 1 ? argv[1] : NULL);
+			      optind < argc ? argv[optind] : NULL);
 }

@@ -10,12 +10,12 @@
 #include "arm64/pkvm_test.h"
 #include "processor.h"
 
-#define NR_PAGES	2048		/* 8 MiB */
 #define PAGE_WORDS	(SZ_4K / sizeof(u64))
 #define MOVE_SECONDS	30
 #define TRACE_DIR	"/sys/kernel/tracing"
 #define TRACE_EVENT	TRACE_DIR "/events/kvm/kvm_gmem_migrate_folio/enable"
 
+static u64 test_pages = 2048;
 static u64 total_moves = 100000;
 static u64 total_mib = 48;
 static unsigned int total_seconds = 180;
@@ -39,7 +39,7 @@ static void test_unmovable_without_flag(void)
 	struct gmem_vm *gvm;
 
 	require_pkvm_gmem();
-	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
 			  .flags = GMEM_SHARED_FLAGS);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
@@ -57,7 +57,7 @@ static void test_module_parameter(void)
 
 	require_pkvm_gmem();
 	TEST_ASSERT(gmem_set_param(true), "Cannot set kvm.gmem_migratable");
-	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
 			  .flags = GMEM_SHARED_FLAGS);
 	TEST_ASSERT(gmem_set_param(false), "Cannot clear kvm.gmem_migratable");
 	gmem_vm_fill(gvm);
@@ -74,11 +74,11 @@ static void test_before_first_run(void)
 	u64 moved;
 
 	require_pkvm_gmem();
-	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
 			  .flags = GMEM_MIGRATABLE_FLAGS, .slot0_gmem = true,
 			  .prefill = true);
-	moved = gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
-	gmem_check_pattern(gvm->mem, 0, NR_PAGES);
+	moved = gmem_force_moves(gvm->vm, test_pages, MOVE_SECONDS);
+	gmem_check_pattern(gvm->mem, 0, test_pages);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
 	gmem_vm_stop(gvm);
@@ -92,14 +92,14 @@ static void test_stopped_vcpus(void)
 	u64 moved, i;
 
 	require_pkvm_gmem();
-	gvm = create(1, NR_PAGES, false);
+	gvm = create(1, test_pages, false);
 	gmem_vm_fill(gvm);
-	moved = gmem_force_moves(gvm->vm, 2 * NR_PAGES, MOVE_SECONDS);
-	for (i = 0; i < NR_PAGES; i += 61)
+	moved = gmem_force_moves(gvm->vm, 2 * test_pages, MOVE_SECONDS);
+	for (i = 0; i < test_pages; i += 61)
 		pkvm_assert_private(gvm, i);
 	gmem_vm_start(gvm);
 	gmem_vm_stop(gvm);
-	assert_moves(gvm, NR_PAGES, moved);
+	assert_moves(gvm, test_pages, moved);
 	gmem_vm_free(gvm);
 }
 
@@ -109,7 +109,7 @@ static void run_writers(u32 nr_vcpus, bool slot0, u64 nr)
 	u64 moved;
 
 	require_pkvm_gmem();
-	gvm = create(nr_vcpus, NR_PAGES, slot0);
+	gvm = create(nr_vcpus, test_pages, slot0);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
 	moved = gmem_force_moves(gvm->vm, nr, MOVE_SECONDS);
@@ -120,23 +120,23 @@ static void run_writers(u32 nr_vcpus, bool slot0, u64 nr)
 
 static void test_writer(void)
 {
-	run_writers(1, false, 2 * NR_PAGES);
+	run_writers(1, false, 2 * test_pages);
 }
 
 static void test_4_writers(void)
 {
-	run_writers(4, false, 2 * NR_PAGES);
+	run_writers(4, false, 2 * test_pages);
 }
 
 /* The guest's code, stack and page tables move as well, under its feet. */
 static void test_code_and_tables(void)
 {
-	run_writers(1, true, 2 * NR_PAGES);
+	run_writers(1, true, 2 * test_pages);
 }
 
 static void test_code_and_tables_4_vcpus(void)
 {
-	run_writers(4, true, 2 * NR_PAGES);
+	run_writers(4, true, 2 * test_pages);
 }
 
 /* Pages are donated for the first time while others of the file move. */
@@ -148,7 +148,7 @@ static void test_fill_race(void)
 	require_pkvm_gmem();
 	gmem_mover_start();
 	for (i = 0; i < 2; i++) {
-		gvm = create(4, NR_PAGES, true);
+		gvm = create(4, test_pages, true);
 		gmem_vm_fill(gvm);
 		gmem_vm_start(gvm);
 		gmem_vm_stop(gvm);
@@ -163,16 +163,16 @@ static void run_toggle(u32 nr_vcpus)
 	u64 moved;
 
 	require_pkvm_gmem();
-	gvm = create(nr_vcpus, NR_PAGES, true);
+	gvm = create(nr_vcpus, test_pages, true);
 	gmem_vm_fill(gvm);
 	gvm->ctl->toggle_share = 1;
 	gmem_vm_start(gvm);
-	moved = gmem_force_moves(gvm->vm, 2 * NR_PAGES, MOVE_SECONDS);
+	moved = gmem_force_moves(gvm->vm, 2 * test_pages, MOVE_SECONDS);
 	gmem_vm_stop(gvm);
 	TEST_ASSERT(gvm->ctl->nr_toggled, "The guest shared no page");
 	ksft_print_msg("%lu times shared and unshared\n",
 		       gvm->ctl->nr_toggled);
-	assert_moves(gvm, NR_PAGES, moved);
+	assert_moves(gvm, test_pages, moved);
 	gmem_vm_free(gvm);
 }
 
@@ -220,12 +220,12 @@ static void test_shared_pages_stay_shared(void)
 	int sig, code;
 
 	require_pkvm_gmem();
-	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
 			  .flags = GMEM_MIGRATABLE_FLAGS, .slot0_gmem = true,
 			  .guest_code = guest_shared);
 	for (round = 0; round < 3; round++) {
 		gmem_vm_run_to(gvm, 0, GMEM_STAGE_SHARED);
-		gmem_force_moves(gvm->vm, NR_PAGES, 2);
+		gmem_force_moves(gvm->vm, test_pages, 2);
 		for (page = 0; page < NR_SHARED; page++) {
 			p = gvm->mem + page * PAGE_WORDS;
 			sig = gmem_read_signal(p, &value, &code);
@@ -239,14 +239,14 @@ static void test_shared_pages_stay_shared(void)
 						     2 * round + 1);
 		}
 		pkvm_assert_private(gvm, NR_SHARED);
-		gmem_force_moves(gvm->vm, NR_PAGES, 2);
+		gmem_force_moves(gvm->vm, test_pages, 2);
 		if (round == 2)
 			gvm->ctl->stop = 1;
 		gmem_vm_run_to(gvm, 0, GMEM_STAGE_UNSHARED);
 	}
 	gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
 	moved = gmem_nr_migrated(gvm->vm);
-	assert_moves(gvm, NR_PAGES, moved);
+	assert_moves(gvm, test_pages, moved);
 	gmem_vm_free(gvm);
 }
 
@@ -278,14 +278,14 @@ static void test_punch_race(void)
 	u64 page, value, i;
 
 	require_pkvm_gmem();
-	gvm = pkvm_create(.nr_vcpus = 2, .nr_pages = NR_PAGES,
+	gvm = pkvm_create(.nr_vcpus = 2, .nr_pages = test_pages,
 			  .flags = GMEM_MIGRATABLE_FLAGS,
 			  .guest_code = guest_half);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
 	gmem_mover_start();
-	for (i = 0; i < NR_PAGES / 2; i++) {
-		page = 2 * (i * 389 % (NR_PAGES / 2)) + 1;
+	for (i = 0; i < test_pages / 2; i++) {
+		page = 2 * (i * 389 % (test_pages / 2)) + 1;
 		pkvm_punch(gvm, page, 1);
 		value = gvm->mem[page * PAGE_WORDS];
 		TEST_ASSERT(!value, "Punched page %lu reads %lx", page, value);
@@ -305,7 +305,7 @@ static void test_death_race(void)
 	require_pkvm_gmem();
 	gmem_mover_start();
 	for (i = 0; i < 3; i++) {
-		gvm = create(1, NR_PAGES, i % 2);
+		gvm = create(1, test_pages, i % 2);
 		gmem_vm_fill(gvm);
 		if (i % 3 == 0)
 			gmem_vm_close_fd(gvm);
@@ -320,20 +320,20 @@ static void test_anonymous_beside(void)
 	u64 moved;
 
 	require_pkvm_gmem();
-	anon = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+	anon = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
 			   .anonymous = true);
-	gmem = create(1, NR_PAGES, false);
+	gmem = create(1, test_pages, false);
 	gmem_vm_fill(anon);
 	gmem_vm_fill(gmem);
 	gmem_vm_start(anon);
 	gmem_vm_start(gmem);
-	moved = gmem_force_moves(gmem->vm, 2 * NR_PAGES, MOVE_SECONDS);
+	moved = gmem_force_moves(gmem->vm, 2 * test_pages, MOVE_SECONDS);
 	gmem_vm_stop(anon);
 	gmem_vm_stop(gmem);
 	TEST_ASSERT(!gmem_nr_migrated(anon->vm),
 		    "%lu pages of the anonymous slots' VM moved",
 		    gmem_nr_migrated(anon->vm));
-	assert_moves(gmem, NR_PAGES, moved);
+	assert_moves(gmem, test_pages, moved);
 	gmem_vm_free(anon);
 	gmem_vm_free(gmem);
 }
@@ -344,9 +344,9 @@ static void run_failing(const char *function, int retval, unsigned int percent)
 	u64 i;
 
 	require_pkvm_gmem();
-	gvm = create(4, NR_PAGES, true);
+	gvm = create(4, test_pages, true);
 	gmem_vm_fail_moves(gvm, function, retval, percent);
-	for (i = 0; i < NR_PAGES; i += 61)
+	for (i = 0; i < test_pages; i += 61)
 		pkvm_assert_private(gvm, i);
 	gmem_vm_move_again(gvm);
 	gmem_vm_free(gvm);
@@ -395,7 +395,7 @@ static void test_memory_failure(void)
 
 	require_pkvm_gmem();
 	__TEST_REQUIRE(!access(corrupt, W_OK), "No %s", corrupt);
-	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = NR_PAGES,
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
 			  .flags = GMEM_MIGRATABLE_FLAGS,
 			  .guest_code = guest_touch);
 	gvm->mem[7 * PAGE_WORDS] = 1;
@@ -411,7 +411,7 @@ static void test_memory_failure(void)
 	gmem_compact();
 	gmem_compact();
 
-	for (i = 0; i < NR_PAGES; i += 61) {
+	for (i = 0; i < test_pages; i += 61) {
 		if (i == 7)
 			continue;
 		gvm->ctl->probe = i;
@@ -478,19 +478,19 @@ static void test_source_is_wiped(void)
 		       TRACE_EVENT);
 	fd = open("/dev/mem", O_RDONLY);
 	__TEST_REQUIRE(fd >= 0, "No /dev/mem, errno %d", errno);
-	pfns = calloc(4 * NR_PAGES, sizeof(*pfns));
+	pfns = calloc(4 * test_pages, sizeof(*pfns));
 	TEST_ASSERT(pfns, "No memory for pfns");
 
-	gvm = create(1, NR_PAGES, true);
+	gvm = create(1, test_pages, true);
 	gmem_vm_fill(gvm);
 	gmem_write_file(TRACE_DIR "/buffer_size_kb", "4096");
 	gmem_write_file(TRACE_DIR "/trace", "\n");
 	gmem_vm_start(gvm);
-	gmem_force_moves(gvm->vm, NR_PAGES, MOVE_SECONDS);
+	gmem_force_moves(gvm->vm, test_pages, MOVE_SECONDS);
 	gmem_vm_stop(gvm);
 	gmem_write_file(TRACE_EVENT, "0");
 
-	nr = trace_sources(pfns, 4 * NR_PAGES);
+	nr = trace_sources(pfns, 4 * test_pages);
 	TEST_ASSERT(nr, "No successful move in the trace");
 	for (i = 0; i < nr; i++) {
 		if (pread(fd, page, SZ_4K, pfns[i] * SZ_4K) != SZ_4K)
@@ -579,12 +579,14 @@ static const struct gmem_test tests[] = {
 
 static void help(const char *name)
 {
-	printf("usage: %s [-n moves] [-m MiB] [-s seconds] [name]\n"
+	printf("usage: %s [-p pages] [-n moves] [-m MiB] [-s seconds] [name]\n"
+	       " -p: pages of each VM (default %lu), at least %u\n"
 	       " -n: pages that test many_moves moves (default %lu)\n"
 	       " -m: memory of its VMs together (default %lu MiB)\n"
 	       " -s: how long it may take (default %u s)\n"
 	       " name: run only the tests whose name contains it\n",
-	       name, total_moves, total_mib, total_seconds);
+	       name, test_pages, GMEM_MIN_PAGES, total_moves, total_mib,
+	       total_seconds);
 	exit(KSFT_FAIL);
 }
 
@@ -592,8 +594,13 @@ int main(int argc, char *argv[])
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "n:m:s:h")) != -1) {
+	while ((opt = getopt(argc, argv, "p:n:m:s:h")) != -1) {
 		switch (opt) {
+		case 'p':
+			test_pages = atoi_positive("pages", optarg);
+			if (test_pages < GMEM_MIN_PAGES)
+				help(argv[0]);
+			break;
 		case 'n':
 			total_moves = atoi_positive("moves", optarg);
 			break;

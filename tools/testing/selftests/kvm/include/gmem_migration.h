@@ -28,6 +28,9 @@
 
 #define GMEM_MAX_VCPUS		4
 
+/* The tests pick single pages at distances that need as many. */
+#define GMEM_MIN_PAGES		512
+
 /* Above slot 0, and above the PCI hole and the other MMIO of x86. */
 #define GMEM_GPA		SZ_4G
 #define GMEM_SLOT		10
