@@ -29,8 +29,8 @@ selftests: ## build the KVM selftests for ARCH=arm64|x86
 demo: ## show compaction with protected VMs, stock and feature: ARCH=arm64|x86
 	@$(S)/demo $(ARCH)
 
-check: ## everything that CI checks; CHECK=glob runs a part of it
-	@$(S)/check "$(CHECK)"
+check: ## everything that CI checks; CHECK=glob or ARCH= for a part of it
+	@$(S)/check "$(CHECK)" $(if $(filter command%,$(origin ARCH)),$(ARCH))
 
 lint: ## checkpatch, sparse, W=1 and shellcheck
 	@$(S)/lint
@@ -44,7 +44,7 @@ patches: ## write that tree's commits back to patches/ and the new files
 series: ## write the complete series for git am to build/series
 	@$(S)/series make
 
-check-series: ## build after each patch of the series (slow)
+check-series: ## build after each patch of the series (slow), FROM=n for the rest
 	@$(S)/series check
 
 apply: ## put the feature into the Linux 7.3 tree at KDIR=dir
