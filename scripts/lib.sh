@@ -29,6 +29,10 @@ export LC_ALL=C
 
 me=$(basename "$0")
 
+# Before a command: it ends when this shell does, however that ends. Ctrl-C reaches
+# no process that a script has started in the background.
+tied=(setpriv --pdeathsig TERM)
+
 note() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { note "$*"; exit 1; }
 
