@@ -31,6 +31,7 @@ enum kvm_gmem_backend {
 /**
  * struct kvm_gmem_migration - one page that a backend is to relocate
  * @kvm: The VM that the page belongs to.
+ * @slot: The memslot that it is bound to.
  * @gfn: Where it is in the address space of the guest.
  * @src: The page frame that holds the content.
  * @dst: The page frame to move it to, ordinary memory of the host.
@@ -38,6 +39,7 @@ enum kvm_gmem_backend {
  */
 struct kvm_gmem_migration {
 	struct kvm *kvm;
+	struct kvm_memory_slot *slot;
 	gfn_t gfn;
 	kvm_pfn_t src;
 	kvm_pfn_t dst;
@@ -57,7 +59,7 @@ struct kvm_gmem_migration {
  * @kvm: The VM.
  *
  * The answer may change to KVM_GMEM_BACKEND_NONE before the VM has run, but not
- * otherwise.
+ * otherwise. Who changes it calls kvm_gmem_disable_migration().
  */
 enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm);
 
@@ -79,11 +81,43 @@ enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm);
  */
 int kvm_arch_gmem_migrate(struct kvm_gmem_migration *m);
 
+/**
+ * kvm_arch_gmem_guest_owned() - Whether a page that no memslot binds is a guest's.
+ * @pfn: A page of a guest_memfd.
+ *
+ * Where neither the end of a memslot nor the last close of the file takes pages
+ * from the guest, but only freeing them does. Nobody can relocate such a page,
+ * and a copy would be of nothing that the host can read.
+ *
+ * Context: As kvm_arch_gmem_migrate().
+ */
+bool kvm_arch_gmem_guest_owned(kvm_pfn_t pfn);
+
+/**
+ * kvm_arch_gmem_copy() - Copy one page underneath a running guest.
+ * @m: The page, and where to.
+ *
+ * For KVM_GMEM_BACKEND_COPY and a page that is bound to one memslot, where the
+ * architecture can map the copy in the place of the page, which spares the
+ * guest a fault. All or nothing. Elsewhere the page is unmapped before it is
+ * copied.
+ *
+ * Context: As kvm_arch_gmem_migrate().
+ * Return: 0, KVM_GMEM_MIGRATE_COPY if the page has been unmapped and the caller
+ * is to copy it, or -EHWPOISON.
+ */
+int kvm_arch_gmem_copy(struct kvm_gmem_migration *m);
+
 u64 kvm_gmem_migration_flags(struct kvm *kvm);
+void kvm_gmem_disable_migration(struct kvm *kvm);
 #else
 static inline u64 kvm_gmem_migration_flags(struct kvm *kvm)
 {
 	return 0;
+}
+
+static inline void kvm_gmem_disable_migration(struct kvm *kvm)
+{
 }
 #endif /* CONFIG_KVM_GMEM_MIGRATION */
 

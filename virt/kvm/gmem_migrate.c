@@ -33,6 +33,7 @@ module_param(gmem_migratable, bool, 0644);
 /* Who uses a folio. @kvm and @gfn are those of the VM whose backend counts. */
 struct gmem_binding {
 	struct kvm *kvm;
+	struct kvm_memory_slot *slot;
 	gfn_t gfn;
 	enum kvm_gmem_backend backend;
 	unsigned int nr;
@@ -46,6 +47,16 @@ enum kvm_gmem_backend __weak kvm_arch_gmem_backend(struct kvm *kvm)
 int __weak kvm_arch_gmem_migrate(struct kvm_gmem_migration *m)
 {
 	return -EOPNOTSUPP;
+}
+
+int __weak kvm_arch_gmem_copy(struct kvm_gmem_migration *m)
+{
+	return -EOPNOTSUPP;
+}
+
+bool __weak kvm_arch_gmem_guest_owned(kvm_pfn_t pfn)
+{
+	return false;
 }
 
 /*
@@ -64,6 +75,27 @@ static int kvm_gmem_arch_migrate(struct kvm_gmem_migration *m)
 	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_arch_migrate, m);
 
 	return kvm_arch_gmem_migrate(m);
+}
+
+static bool kvm_gmem_guest_owned(kvm_pfn_t pfn)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_guest_owned, pfn);
+
+	return kvm_arch_gmem_guest_owned(pfn);
+}
+
+static bool kvm_gmem_copies_in_place(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_copies_in_place);
+
+	return IS_ENABLED(CONFIG_HAVE_KVM_ARCH_GMEM_COPY);
+}
+
+static int kvm_gmem_arch_copy(struct kvm_gmem_migration *m)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_arch_copy, m);
+
+	return kvm_arch_gmem_copy(m);
 }
 
 static bool kvm_gmem_unmap_range(struct kvm *kvm, struct kvm_gfn_range *range)
@@ -104,6 +136,63 @@ void kvm_gmem_init_migration(struct kvm *kvm, struct inode *inode)
 		mapping_set_unmovable(inode->i_mapping);
 }
 
+/**
+ * kvm_gmem_bind_migration() - Make a guest_memfd unmovable that turns out to be.
+ * @kvm: The VM that is about to use it.
+ * @inode: Its inode.
+ *
+ * A VM may have lost its backend since the guest_memfd was created. Hardly any
+ * memory has been allocated by then, and no more will be from where movable
+ * memory belongs.
+ *
+ * Context: The invalidate lock is held, so that no migration is under way.
+ */
+void kvm_gmem_bind_migration(struct kvm *kvm, struct inode *inode)
+{
+	struct address_space *mapping = inode->i_mapping;
+
+	lockdep_assert_held_write(&mapping->invalidate_lock);
+
+	if (mapping_unmovable(mapping) ||
+	    kvm_gmem_backend(kvm) != KVM_GMEM_BACKEND_NONE)
+		return;
+
+	mapping_set_gfp_mask(mapping, GFP_HIGHUSER);
+	mapping_set_unmovable(mapping);
+}
+
+/**
+ * kvm_gmem_disable_migration() - Make the memory of a VM unmovable.
+ * @kvm: A VM whose backend has just become KVM_GMEM_BACKEND_NONE.
+ *
+ * For VMs of which it is known only after their guest_memfds were created
+ * that nothing may move their memory.
+ *
+ * Context: Takes slots_lock, and the invalidate lock of each guest_memfd.
+ */
+void kvm_gmem_disable_migration(struct kvm *kvm)
+{
+	struct kvm_memory_slot *slot;
+	int bkt, i;
+
+	guard(mutex)(&kvm->slots_lock);
+
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
+		kvm_for_each_memslot(slot, bkt, __kvm_memslots(kvm, i)) {
+			struct file *file = get_file_active(&slot->gmem.file);
+
+			if (!file)
+				continue;
+
+			filemap_invalidate_lock(file->f_mapping);
+			kvm_gmem_bind_migration(kvm, file_inode(file));
+			filemap_invalidate_unlock(file->f_mapping);
+			fput(file);
+		}
+	}
+}
+EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_gmem_disable_migration);
+
 static struct kvm_memory_slot *kvm_gmem_bound_slot(struct gmem_file *f,
 						   pgoff_t index)
 {
@@ -141,6 +230,7 @@ static struct gmem_binding kvm_gmem_find_binding(struct inode *inode,
 			continue;
 
 		b.kvm = f->kvm;
+		b.slot = slot;
 		b.gfn = kvm_gmem_gfn(slot, index);
 		b.backend = backend;
 	}
@@ -210,6 +300,13 @@ static void kvm_gmem_migrate_end(struct inode *inode, pgoff_t index,
 	}
 }
 
+/* Whether the page is taken from the guests before anything else happens. */
+static bool kvm_gmem_unmap_first(struct gmem_binding *b)
+{
+	return b->backend == KVM_GMEM_BACKEND_COPY &&
+	       (b->nr != 1 || !kvm_gmem_copies_in_place());
+}
+
 /* The page-cache step; fails, and changes nothing, for foreign references. */
 static noinline int kvm_gmem_migrate_switch(struct address_space *mapping,
 					    struct folio *dst,
@@ -231,16 +328,20 @@ static noinline int kvm_gmem_migrate_relocate(struct gmem_binding *b,
 	if (!folio_test_uptodate(src))
 		return 0;
 
-	if (b->backend != KVM_GMEM_BACKEND_COPY) {
+	if (!kvm_gmem_unmap_first(b)) {
 		struct kvm_gmem_migration m = {
 			.kvm	= b->kvm,
+			.slot	= b->slot,
 			.gfn	= b->gfn,
 			.src	= folio_pfn(src),
 			.dst	= folio_pfn(dst),
 			.mode	= mode,
 		};
 
-		ret = kvm_gmem_arch_migrate(&m);
+		if (b->backend == KVM_GMEM_BACKEND_COPY)
+			ret = kvm_gmem_arch_copy(&m);
+		else
+			ret = kvm_gmem_arch_migrate(&m);
 	}
 
 	return ret == KVM_GMEM_MIGRATE_COPY ? folio_mc_copy(dst, src) : ret;
@@ -249,6 +350,10 @@ ALLOW_ERROR_INJECTION(kvm_gmem_migrate_relocate, ERRNO);
 
 static int kvm_gmem_migrate_check(struct gmem_binding *b, struct folio *src)
 {
+	/* It may have become so since the caller has looked. */
+	if (mapping_unmovable(src->mapping))
+		return -EOPNOTSUPP;
+
 	/* guest_memfd does not have large folios yet. */
 	if (folio_test_large(src))
 		return -EOPNOTSUPP;
@@ -265,6 +370,13 @@ static int kvm_gmem_migrate_check(struct gmem_binding *b, struct folio *src)
 
 	if (b->backend == KVM_GMEM_BACKEND_NONE)
 		return -EOPNOTSUPP;
+
+	/* Then nothing is certain about its pages. */
+	if (b->nr && READ_ONCE(b->kvm->vm_bugged))
+		return -EIO;
+
+	if (!b->nr && kvm_gmem_guest_owned(folio_pfn(src)))
+		return -EBUSY;
 
 	/* Spare the guest a fault where the switch is bound to fail. */
 	if (folio_ref_count(src) != folio_expected_ref_count(src) + 1)
@@ -286,7 +398,7 @@ static int __kvm_gmem_migrate_folio(struct address_space *mapping,
 		goto out;
 
 	kvm_gmem_migrate_start(mapping->host, src->index,
-			       b->backend == KVM_GMEM_BACKEND_COPY);
+			       kvm_gmem_unmap_first(b));
 
 	ret = kvm_gmem_migrate_switch(mapping, dst, src);
 	if (ret)
@@ -321,9 +433,6 @@ int kvm_gmem_migrate_folio(struct address_space *mapping, struct folio *dst,
 	pgoff_t index = src->index;
 	u64 start = ktime_get_ns();
 	int ret = -EAGAIN;
-
-	if (WARN_ON_ONCE(mapping_unmovable(mapping)))
-		return -EINVAL;
 
 	if (filemap_invalidate_trylock_shared(mapping)) {
 		b = kvm_gmem_find_binding(mapping->host, index);

@@ -4,12 +4,43 @@
  */
 #include <linux/kvm_gmem_migration.h>
 #include <linux/kvm_host.h>
+#include <linux/moduleparam.h>
+#include <linux/string.h>
 
+#include "mmu.h"
+#include "mmu/mmu_internal.h"
+#include "mmu/tdp_mmu.h"
+#include "vmx/tests/tdx_model_live.h"
 #include "x86.h"
+
+#ifdef CONFIG_KVM_GMEM_MIGRATION_MODEL
+/* Whose model the memory of software-protected VMs is subject to, if any. */
+static char *gmem_model;
+module_param(gmem_model, charp, 0444);
+
+bool kvm_gmem_model_is(const char *name)
+{
+	return gmem_model && !strcmp(gmem_model, name);
+}
+EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_gmem_model_is);
+#endif
+
+static enum kvm_gmem_backend kvm_sw_protected_backend(struct kvm *kvm)
+{
+	enum kvm_gmem_backend backend = KVM_GMEM_BACKEND_NONE;
+
+	if (tdx_live_governs(kvm))
+		return KVM_GMEM_BACKEND_TDX;
+
+	if (IS_ENABLED(CONFIG_KVM_GMEM_MIGRATION_MODEL))
+		backend = kvm_x86_call(gmem_backend)(kvm);
+
+	return backend ?: KVM_GMEM_BACKEND_COPY;
+}
 
 /*
  * The private memory of software-protected VMs is private by convention only.
- * Nothing moves the memory of SEV, SNP and TDX guests yet.
+ * Where it is encrypted, the vendor module knows what can move it, if anything.
  */
 enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm)
 {
@@ -19,10 +50,46 @@ enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm)
 		if (test_bit(APICV_INHIBIT_REASON_SEV,
 			     &kvm->arch.apicv_inhibit_reasons))
 			return KVM_GMEM_BACKEND_NONE;
-		fallthrough;
-	case KVM_X86_SW_PROTECTED_VM:
 		return KVM_GMEM_BACKEND_COPY;
+	case KVM_X86_SW_PROTECTED_VM:
+		return kvm_sw_protected_backend(kvm);
 	default:
-		return KVM_GMEM_BACKEND_NONE;
+		return kvm_x86_call(gmem_backend)(kvm);
 	}
+}
+
+/* Only for a backend that the vendor module has chosen. */
+int kvm_arch_gmem_migrate(struct kvm_gmem_migration *m)
+{
+	if (tdx_live_governs(m->kvm))
+		return tdx_live_migrate(m);
+
+	return kvm_x86_call(gmem_migrate)(m);
+}
+
+bool kvm_arch_gmem_guest_owned(kvm_pfn_t pfn)
+{
+	return kvm_x86_call(gmem_guest_owned)(pfn);
+}
+
+int kvm_arch_gmem_copy(struct kvm_gmem_migration *m)
+{
+	struct kvm *kvm = m->kvm;
+	struct kvm_gfn_range range = {
+		.start = m->gfn,
+		.end = m->gfn + 1,
+		.slot = m->slot,
+		.attr_filter = KVM_FILTER_PRIVATE | KVM_FILTER_SHARED,
+	};
+	int ret = KVM_GMEM_MIGRATE_COPY;
+
+	write_lock(&kvm->mmu_lock);
+	/* The shadow MMU may have write-protected the page for its own ends. */
+	if (!kvm_memslots_have_rmaps(kvm))
+		ret = kvm_tdp_mmu_copy_gfn(kvm, m->gfn, m->src, m->dst);
+	else if (kvm_unmap_gfn_range(kvm, &range))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+
+	return ret;
 }

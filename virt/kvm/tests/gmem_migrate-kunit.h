@@ -76,6 +76,11 @@ struct gmem_test {
 	/* With mmu_lock held. */
 	void (*in_unmap)(struct kunit *test);
 
+	/* Whether a page that no memslot binds is a guest's all the same. */
+	bool guest_owned;
+	/* Whether the architecture replaces a page by its copy in one step. */
+	bool in_place;
+
 	/* What the backend was asked, and how often. */
 	struct kvm_gmem_migration asked;
 	unsigned int calls;
@@ -124,6 +129,23 @@ static enum kvm_gmem_backend gmem_test_backend(struct kvm *kvm)
 	struct gmem_test *t = kunit_get_current_test()->priv;
 
 	return gmem_test_find_vm(t, kvm)->backend;
+}
+
+static bool gmem_test_guest_owned(kvm_pfn_t pfn)
+{
+	struct kunit *test = kunit_get_current_test();
+	struct gmem_test *t = test->priv;
+
+	KUNIT_EXPECT_EQ(test, pfn, folio_pfn(t->src));
+
+	return t->guest_owned;
+}
+
+static bool gmem_test_in_place(void)
+{
+	struct gmem_test *t = kunit_get_current_test()->priv;
+
+	return t->in_place;
 }
 
 static bool gmem_test_unmap(struct kvm *kvm, struct kvm_gfn_range *range)
@@ -335,6 +357,12 @@ static int gmem_test_init(struct kunit *test)
 	kunit_activate_static_stub(test, kvm_gmem_backend, gmem_test_backend);
 	kunit_activate_static_stub(test, kvm_gmem_arch_migrate,
 				   gmem_test_relocate);
+	kunit_activate_static_stub(test, kvm_gmem_copies_in_place,
+				   gmem_test_in_place);
+	kunit_activate_static_stub(test, kvm_gmem_arch_copy,
+				   gmem_test_relocate);
+	kunit_activate_static_stub(test, kvm_gmem_guest_owned,
+				   gmem_test_guest_owned);
 	kunit_activate_static_stub(test, kvm_gmem_unmap_range, gmem_test_unmap);
 
 	t->traced = !register_trace_kvm_gmem_migrate_folio(gmem_test_probe, t);
@@ -569,12 +597,71 @@ static void gmem_test_copy(struct kunit *test)
 	gmem_test_expect_vm(test, vm, 1, 1, 0);
 }
 
-/* Every VM loses the page before it is copied. */
+static void gmem_test_copy_in_place(struct kunit *test)
+{
+	struct gmem_test *t = test->priv;
+	struct gmem_test_vm *vm = &t->vms[0];
+
+	gmem_test_bind(t, vm, KVM_GMEM_BACKEND_COPY);
+	gmem_test_add_folios(test);
+	t->in_place = true;
+
+	KUNIT_ASSERT_EQ(test, gmem_test_migrate(test, MIGRATE_SYNC), 0);
+
+	KUNIT_EXPECT_EQ(test, t->calls, 1U);
+	KUNIT_EXPECT_PTR_EQ(test, t->asked.kvm, vm->kvm);
+	KUNIT_EXPECT_PTR_EQ(test, t->asked.slot, vm->slot);
+	KUNIT_EXPECT_EQ(test, t->asked.gfn, gmem_test_gfn(vm));
+	KUNIT_EXPECT_EQ(test, vm->unmapped, 0U);
+	gmem_test_expect_target(test, GMEM_TEST_INDEX);
+	KUNIT_EXPECT_TRUE(test, folio_test_uptodate(t->dst));
+	KUNIT_EXPECT_TRUE(test, gmem_test_filled(t->dst, GMEM_TEST_SRC_BYTE));
+	/* The stub copied it, and nobody a second time. */
+	KUNIT_EXPECT_TRUE(test, gmem_test_filled(t->src, 0));
+	gmem_test_expect_vm(test, vm, 1, 1, 0);
+}
+
+/* The architecture has only unmapped the page. */
+static void gmem_test_copy_in_place_says_copy(struct kunit *test)
+{
+	struct gmem_test *t = test->priv;
+
+	gmem_test_bind(t, &t->vms[0], KVM_GMEM_BACKEND_COPY);
+	gmem_test_add_folios(test);
+	t->in_place = true;
+	t->ret = KVM_GMEM_MIGRATE_COPY;
+
+	KUNIT_ASSERT_EQ(test, gmem_test_migrate(test, MIGRATE_SYNC), 0);
+
+	KUNIT_EXPECT_EQ(test, t->calls, 1U);
+	gmem_test_expect_target(test, GMEM_TEST_INDEX);
+	KUNIT_EXPECT_TRUE(test, gmem_test_filled(t->dst, GMEM_TEST_SRC_BYTE));
+	gmem_test_expect_vm(test, &t->vms[0], 1, 1, 0);
+}
+
+static void gmem_test_copy_in_place_fails(struct kunit *test)
+{
+	struct gmem_test *t = test->priv;
+
+	gmem_test_bind(t, &t->vms[0], KVM_GMEM_BACKEND_COPY);
+	gmem_test_add_folios(test);
+	t->in_place = true;
+	t->ret = -EHWPOISON;
+
+	KUNIT_ASSERT_EQ(test, gmem_test_migrate(test, MIGRATE_SYNC),
+			-EHWPOISON);
+
+	gmem_test_expect_source(test, 1);
+	gmem_test_expect_vm(test, &t->vms[0], 1, 0, 1);
+}
+
+/* Every VM loses the page before it is copied, even where one would not. */
 static void gmem_test_copy_two_vms(struct kunit *test)
 {
 	struct gmem_test *t = test->priv;
 	int i;
 
+	t->in_place = true;
 	for (i = 0; i < GMEM_TEST_VMS; i++)
 		gmem_test_bind(t, &t->vms[i], KVM_GMEM_BACKEND_COPY);
 	gmem_test_add_folios(test);
@@ -757,6 +844,35 @@ static void gmem_test_no_backend(struct kunit *test)
 			-EOPNOTSUPP);
 	gmem_test_expect_source(test, 1);
 	gmem_test_expect_undisturbed(test, 1);
+}
+
+/* What the backend left behind when it gave up on the VM is unknown. */
+static void gmem_test_bugged(struct kunit *test)
+{
+	struct gmem_test *t = test->priv;
+
+	gmem_test_bind(t, &t->vms[0], KVM_GMEM_BACKEND_PKVM);
+	gmem_test_add_folios(test);
+	t->vms[0].kvm->vm_bugged = true;
+
+	KUNIT_ASSERT_EQ(test, gmem_test_migrate(test, MIGRATE_SYNC), -EIO);
+	gmem_test_expect_source(test, 1);
+	gmem_test_expect_undisturbed(test, 1);
+}
+
+/* No memslot binds it, but that does not make it the host's. */
+static void gmem_test_unbound_guest_owned(struct kunit *test)
+{
+	struct gmem_test *t = test->priv;
+
+	gmem_test_bind(t, &t->vms[0], KVM_GMEM_BACKEND_PKVM);
+	gmem_test_add_folios_at(test, GMEM_TEST_UNBOUND, NUMA_NO_NODE,
+				NUMA_NO_NODE);
+	t->guest_owned = true;
+
+	KUNIT_ASSERT_EQ(test, gmem_test_migrate(test, MIGRATE_SYNC), -EBUSY);
+	gmem_test_expect_source(test, 1);
+	gmem_test_expect_undisturbed(test, 0);
 }
 
 static const enum kvm_gmem_backend gmem_test_pairs[][GMEM_TEST_VMS] = {
@@ -1020,10 +1136,43 @@ static void gmem_test_init_migration(struct kunit *test)
 	gmem_test_expect_movable(test, 0, true, false);
 }
 
+/* The VM lost its backend after the guest_memfd was created. */
+static void gmem_test_bind_migration(struct kunit *test)
+{
+	struct gmem_test *t = test->priv;
+	struct gmem_test_vm *vm = &t->vms[0];
+	int ret;
+
+	gmem_test_bind(t, vm, KVM_GMEM_BACKEND_PKVM);
+	gmem_test_add_folios(test);
+
+	filemap_invalidate_lock(t->mapping);
+	kvm_gmem_bind_migration(vm->kvm, &t->gi->vfs_inode);
+	filemap_invalidate_unlock(t->mapping);
+	KUNIT_EXPECT_FALSE(test, mapping_unmovable(t->mapping));
+
+	vm->backend = KVM_GMEM_BACKEND_NONE;
+	filemap_invalidate_lock(t->mapping);
+	kvm_gmem_bind_migration(vm->kvm, &t->gi->vfs_inode);
+	filemap_invalidate_unlock(t->mapping);
+	KUNIT_EXPECT_TRUE(test, mapping_unmovable(t->mapping));
+	KUNIT_EXPECT_FALSE(test, mapping_gfp_mask(t->mapping) & __GFP_MOVABLE);
+
+	/* Whoever looked at the mapping before comes too late. */
+	vm->backend = KVM_GMEM_BACKEND_PKVM;
+	ret = gmem_test_migrate(test, MIGRATE_SYNC);
+	KUNIT_EXPECT_EQ(test, ret, -EOPNOTSUPP);
+	gmem_test_expect_source(test, 1);
+	gmem_test_expect_undisturbed(test, 1);
+}
+
 static struct kunit_case gmem_migrate_test_cases[] = {
 	KUNIT_CASE_PARAM(gmem_test_success, gmem_test_mode_gen_params),
 	KUNIT_CASE(gmem_test_backend_says_copy),
 	KUNIT_CASE(gmem_test_copy),
+	KUNIT_CASE(gmem_test_copy_in_place),
+	KUNIT_CASE(gmem_test_copy_in_place_says_copy),
+	KUNIT_CASE(gmem_test_copy_in_place_fails),
 	KUNIT_CASE(gmem_test_copy_two_vms),
 	KUNIT_CASE(gmem_test_not_uptodate),
 	KUNIT_CASE(gmem_test_unbound),
@@ -1034,6 +1183,8 @@ static struct kunit_case gmem_migrate_test_cases[] = {
 	KUNIT_CASE(gmem_test_hwpoison),
 	KUNIT_CASE(gmem_test_large),
 	KUNIT_CASE(gmem_test_no_backend),
+	KUNIT_CASE(gmem_test_bugged),
+	KUNIT_CASE(gmem_test_unbound_guest_owned),
 	KUNIT_CASE_PARAM(gmem_test_two_vms, gmem_test_pair_gen_params),
 	KUNIT_CASE_PARAM(gmem_test_backend_fails, gmem_test_error_gen_params),
 	KUNIT_CASE(gmem_test_backend_fails_target_referenced),
@@ -1042,6 +1193,7 @@ static struct kunit_case gmem_migrate_test_cases[] = {
 	KUNIT_CASE(gmem_test_lookup_failure),
 	KUNIT_CASE(gmem_test_flags),
 	KUNIT_CASE(gmem_test_init_migration),
+	KUNIT_CASE(gmem_test_bind_migration),
 	{},
 };
 

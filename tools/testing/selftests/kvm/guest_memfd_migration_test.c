@@ -10,6 +10,7 @@
 #include <linux/kernel-page-flags.h>
 #include <linux/memfd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 
 #include "gmem_migration.h"
@@ -648,33 +649,239 @@ static void test_moved_before_first_run(void)
 }
 
 #ifdef __x86_64__
+static struct gmem_vm *create_private_vm(struct gmem_vm_opts *opts)
+{
+	struct kvm_vm *vm;
+
+	require_migratable();
+	opts->type = KVM_X86_SW_PROTECTED_VM;
+	opts->private = true;
+	__TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(opts->type),
+		       "No KVM_X86_SW_PROTECTED_VM");
+	vm = vm_create_barebones_type(opts->type);
+	opts->flags = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS) &
+		      GUEST_MEMFD_FLAG_MIGRATABLE;
+	kvm_vm_free(vm);
+	TEST_ASSERT(opts->flags, "The flag is not listed for this VM type");
+
+	return gmem_vm_create(opts);
+}
+
 static void test_private_memory(void)
 {
 	struct gmem_vm_opts opts = {
-		.type = KVM_X86_SW_PROTECTED_VM,
 		.nr_vcpus = 4,
 		.nr_pages = test_pages,
-		.private = true,
 	};
-	struct kvm_vm *vm;
-	struct gmem_vm *gvm;
+	struct gmem_vm *gvm = create_private_vm(&opts);
 	u64 moved;
 
-	require_migratable();
-	__TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(opts.type),
-		       "No KVM_X86_SW_PROTECTED_VM");
-	vm = vm_create_barebones_type(opts.type);
-	opts.flags = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS) &
-		     GUEST_MEMFD_FLAG_MIGRATABLE;
-	kvm_vm_free(vm);
-	TEST_ASSERT(opts.flags, "The flag is not listed for this VM type");
-
-	gvm = gmem_vm_create(&opts);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
 	moved = gmem_force_moves(gvm->vm, 2 * test_pages, MOVE_SECONDS);
 	gmem_vm_stop(gvm);
+	ksft_print_msg("%lu moves, %lu failed, %lu rounds of vCPU 0\n", moved,
+		       gmem_nr_failed(gvm->vm), gvm->ctl->vcpu[0].rounds);
 	TEST_ASSERT(moved >= test_pages, "Only %lu moves", moved);
+	gmem_vm_free(gvm);
+}
+
+/* What the guest is to do to a page that is being converted. */
+struct convert_cmd {
+	u64 page;
+	u64 old;	/* what it has to find, as gmem_word() has it; 0: zeroes */
+	u64 new;	/* and to leave behind */
+};
+
+/* Host and guest have a copy of their own. */
+static struct convert_cmd convert_cmd;
+
+enum {
+	CONVERT_DRIVEN,		/* does what the host says */
+	CONVERT_READER,		/* reads pages that are being converted */
+	CONVERT_KEEPERS,	/* and these the others */
+};
+
+#define CONVERT_STAGE	100
+
+static void guest_convert_driven(struct gmem_ctl *ctl)
+{
+	struct convert_cmd *cmd = &convert_cmd;
+	u64 w, *p;
+
+	for (;;) {
+		p = (u64 *)(ctl->gva + cmd->page * SZ_4K);
+		for (w = 0; w < PAGE_WORDS; w++) {
+			u64 want = 0;
+
+			if (cmd->old)
+				want = gmem_word(cmd->page, w, cmd->old);
+			__GUEST_ASSERT(p[w] == want,
+				       "page %lu word %lu: %lx, not %lx",
+				       cmd->page, w, p[w], want);
+			WRITE_ONCE(p[w], gmem_word(cmd->page, w, cmd->new));
+		}
+		GUEST_SYNC(CONVERT_STAGE);
+	}
+}
+
+/* Faults race with everything; what it reads is the guest's, or nothing. */
+static void guest_convert_reader(struct gmem_ctl *ctl)
+{
+	u64 page = 0, value;
+
+	while (!READ_ONCE(ctl->stop)) {
+		page = (page + 1) % ctl->nr_pages;
+		value = READ_ONCE(*(u64 *)(ctl->gva + SZ_4K *
+					   (ctl->nr_pages + page)));
+		__GUEST_ASSERT(!value || value >> 32 == GMEM_MAGIC,
+			       "page %lu reads %lx", page, value);
+	}
+	GUEST_SYNC(GMEM_STAGE_VERIFIED);
+}
+
+static void guest_convert(u64 id, struct gmem_ctl *ctl)
+{
+	switch (id) {
+	case CONVERT_DRIVEN:
+		guest_convert_driven(ctl);
+		break;
+	case CONVERT_READER:
+		guest_convert_reader(ctl);
+		break;
+	default:
+		gmem_guest_code(id, ctl);
+	}
+}
+
+struct convert_thread {
+	struct gmem_vm *gvm;
+	int vcpu;
+};
+
+/* KVM tells of faults that a conversion overtakes: just try again. */
+static void run_convert_reader(struct kvm_vcpu *vcpu)
+{
+	struct ucall uc;
+	int r;
+
+	do {
+		r = __vcpu_run(vcpu);
+	} while (r && errno == EFAULT &&
+		 vcpu->run->exit_reason == KVM_EXIT_MEMORY_FAULT);
+	TEST_ASSERT(!r, "KVM_RUN of the reader: errno %d, exit reason %u",
+		    errno, vcpu->run->exit_reason);
+	if (get_ucall(vcpu, &uc) == UCALL_ABORT)
+		REPORT_GUEST_ASSERT(uc);
+}
+
+static void *run_convert_thread(void *arg)
+{
+	struct convert_thread *t = arg;
+
+	/* As for other vCPUs that only spin. */
+	setpriority(PRIO_PROCESS, kvm_gettid(), 10);
+	if (t->vcpu == CONVERT_READER)
+		run_convert_reader(t->gvm->vcpus[t->vcpu]);
+	else
+		gmem_vm_run_to(t->gvm, t->vcpu, GMEM_STAGE_VERIFIED);
+	return NULL;
+}
+
+/* A page that can be private or shared, and what it holds as either. */
+struct convert_page {
+	bool shared;
+	u64 seq[2];
+};
+
+static void convert_step(struct gmem_vm *gvm, struct convert_cmd *cmd,
+			 struct convert_page *pages, u64 page, u64 seq)
+{
+	struct convert_page *p = &pages[page - test_pages / 2];
+	gpa_t gpa = GMEM_GPA + page * SZ_4K;
+	u64 *shared = gvm->shared + page * PAGE_WORDS, w;
+
+	/* Its private content goes at one time or another, or stays. */
+	if (seq % 3 == 1) {
+		kvm_fallocate(gvm->fd, FALLOC_FL_PUNCH_HOLE |
+			      FALLOC_FL_KEEP_SIZE, page * SZ_4K, SZ_4K);
+		p->seq[false] = 0;
+	}
+	if (seq % 7) {
+		p->shared = !p->shared;
+		if (p->shared)
+			vm_mem_set_shared(gvm->vm, gpa, SZ_4K);
+		else
+			vm_mem_set_private(gvm->vm, gpa, SZ_4K);
+	}
+	if (seq % 3 == 2 && p->shared) {
+		kvm_fallocate(gvm->fd, FALLOC_FL_PUNCH_HOLE |
+			      FALLOC_FL_KEEP_SIZE, page * SZ_4K, SZ_4K);
+		p->seq[false] = 0;
+	}
+
+	*cmd = (struct convert_cmd){ page, p->seq[p->shared], seq };
+	gvm->stage[CONVERT_DRIVEN] = 0;
+	gmem_vm_run_to(gvm, CONVERT_DRIVEN, CONVERT_STAGE);
+	p->seq[p->shared] = seq;
+
+	for (w = 0; w < PAGE_WORDS; w++) {
+		u64 want = 0;
+
+		if (p->seq[true])
+			want = gmem_word(page, w, p->seq[true]);
+		TEST_ASSERT(shared[w] == want,
+			    "Shared page %lu word %lu reads %lx, not %lx", page,
+			    w, shared[w], want);
+	}
+}
+
+/*
+ * One half of the pages is converted again and again, and punched, while all of
+ * them move, and while vCPUs read that half and write to the other.
+ */
+static void test_conversion_race(void)
+{
+	struct gmem_vm_opts opts = {
+		.nr_vcpus = GMEM_MAX_VCPUS,
+		.nr_pages = test_pages,
+		.guest_code = guest_convert,
+	};
+	struct gmem_vm *gvm = create_private_vm(&opts);
+	u64 half = test_pages / 2, seq = 0, moved, i;
+	struct convert_thread t[GMEM_MAX_VCPUS];
+	struct convert_page *pages;
+	struct convert_cmd *cmd;
+	time_t end;
+
+	/* What is beyond that the guest leaves to those who convert. */
+	gvm->ctl->nr_pages = half;
+	cmd = addr_gva2hva(gvm->vm, (gva_t)&convert_cmd);
+	pages = calloc(half, sizeof(*pages));
+	TEST_ASSERT(pages, "No memory for %lu pages", half);
+
+	gmem_mover_start();
+	for (i = CONVERT_READER; i < GMEM_MAX_VCPUS; i++) {
+		t[i] = (struct convert_thread){ gvm, i };
+		kvm_pthread_create(&gvm->threads[i], NULL, run_convert_thread,
+				   &t[i]);
+	}
+	end = time(NULL) + MOVE_SECONDS;
+	while (time(NULL) < end || seq < half) {
+		seq++;
+		convert_step(gvm, cmd, pages, half + seq * 389 % half, seq);
+	}
+	gmem_mover_stop();
+	moved = gmem_nr_migrated(gvm->vm);
+
+	WRITE_ONCE(gvm->ctl->stop, 1);
+	for (i = CONVERT_READER; i < GMEM_MAX_VCPUS; i++)
+		kvm_pthread_join(gvm->threads[i], NULL);
+	ksft_print_msg("%lu moves, %lu failed, %lu conversions, %lu rounds\n",
+		       moved, gmem_nr_failed(gvm->vm), seq,
+		       gvm->ctl->vcpu[CONVERT_KEEPERS].rounds);
+	TEST_ASSERT(moved >= half, "Only %lu moves", moved);
+	free(pages);
 	gmem_vm_free(gvm);
 }
 #endif
@@ -920,6 +1127,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(4_writers),
 #ifdef __x86_64__
 	GMEM_TEST(private_memory),
+	GMEM_TEST(conversion_race),
 #endif
 	GMEM_TEST(punch_race),
 	GMEM_TEST(close_race),

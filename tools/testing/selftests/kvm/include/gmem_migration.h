@@ -110,6 +110,7 @@ struct gmem_vm {
 	int stage[GMEM_MAX_VCPUS];
 	int fd;			/* guest_memfd */
 	u64 *mem;		/* mapping of all of it, or NULL */
+	u64 *shared;		/* where it cannot be mapped: what is not private */
 	u64 nr_pages;
 	struct gmem_ctl *ctl;
 	gva_t ucall_gva;	/* protected VM: the ucall pool */

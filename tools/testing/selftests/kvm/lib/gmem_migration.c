@@ -180,9 +180,9 @@ static void gmem_vm_add_memory(struct gmem_vm *gvm)
 				    gvm->fd);
 		hva = gvm->mem;
 	} else {
-		/* The shared half of the slot, which these tests never use. */
-		hva = kvm_mmap(size, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		gvm->shared = kvm_mmap(size, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		hva = gvm->shared;
 	}
 	vm_set_user_memory_region2(gvm->vm, GMEM_SLOT, KVM_MEM_GUEST_MEMFD,
 				   GMEM_GPA, size, hva, gvm->fd, 0);

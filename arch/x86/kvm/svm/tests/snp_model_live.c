@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Software-protected VMs whose pages are subject to the model of the RMP, so
+ * that the SEV-SNP backend moves pages of VMs that run. For test kernels only.
+ *
+ * A page becomes the guest's when it is first faulted in, as those of SEV-SNP
+ * guests do, and is taken as accepted then, which an SEV-SNP guest would do
+ * itself. It becomes the host's when guest_memfd frees it. In between, what
+ * moves it is the backend, with the model instead of RMP and firmware.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": SNP model: " fmt
+
+#include <linux/debugfs.h>
+#include <linux/init.h>
+#include <linux/kvm_host.h>
+#include <linux/memblock.h>
+#include <linux/moduleparam.h>
+#include <linux/vmalloc.h>
+
+#include "../svm.h"
+#include "snp_model.h"
+
+/* Every so many commands that move a page the firmware refuses one. */
+static unsigned int gmem_model_fail;
+module_param(gmem_model_fail, uint, 0644);
+
+/* What a command takes at least, in microseconds. */
+#define SNP_MODEL_LATENCY_US	10
+
+static bool snp_model_vm(struct kvm *kvm)
+{
+	return snp_model_live &&
+	       kvm->arch.vm_type == KVM_X86_SW_PROTECTED_VM &&
+	       to_kvm_sev_info(kvm)->snp_context;
+}
+
+bool snp_model_governs(struct kvm *kvm)
+{
+	return snp_model_vm(kvm);
+}
+
+bool snp_model_is_live(void)
+{
+	return snp_model_live;
+}
+
+/* Before the backend issues SNP_PAGE_MOVE. */
+void snp_model_arm(struct snp_model *m)
+{
+	struct snp_model_fault *f = &m->faults[SNP_MODEL_PAGE_MOVE];
+	unsigned int every = READ_ONCE(gmem_model_fail);
+
+	if (m != snp_model_live || !every)
+		return;
+
+	if (f->fired < f->count)
+		return;
+
+	*f = (struct snp_model_fault) {
+		.count	= 1,
+		.skip	= every - 1,
+		.ret	= -EIO,
+		.error	= SEV_RET_RESOURCE_LIMIT,
+	};
+}
+
+void snp_model_vm_init(struct kvm *kvm)
+{
+	struct kvm_sev_info *sev = to_kvm_sev_info(kvm);
+	struct snp_model_guest *guest;
+	unsigned long gctx;
+
+	if (!snp_model_live)
+		return;
+
+	gctx = get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!gctx)
+		return;
+
+	guest = snp_model_add_guest(snp_model_live, PHYS_PFN(__pa(gctx)));
+	if (!guest) {
+		free_page(gctx);
+		return;
+	}
+
+	sev->asid = guest->asid;
+	sev->snp_context = (void *)gctx;
+}
+
+void snp_model_vm_destroy(struct kvm *kvm)
+{
+	struct kvm_sev_info *sev = to_kvm_sev_info(kvm);
+
+	if (!snp_model_vm(kvm))
+		return;
+
+	snp_model_del_guest(snp_model_live,
+			    PHYS_PFN(__pa(sev->snp_context)));
+	free_page((unsigned long)sev->snp_context);
+	sev->snp_context = NULL;
+}
+
+/* What sev_gmem_make_private() does, and the guest then. */
+int snp_model_make_page_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn)
+{
+	struct kvm_sev_info *sev = to_kvm_sev_info(kvm);
+	struct snp_model_rmp *e = snp_model_rmp(snp_model_live, pfn);
+	struct snp_rmp_page page;
+	int ret;
+
+	/* Whoever owned it before has it still, or left something behind. */
+	if (WARN_ON_ONCE(!e || e->leaked))
+		return -EIO;
+
+	ret = snp_model_ops.lookup(pfn, &page);
+	if (ret)
+		return -ENOENT;
+
+	if (page.assigned) {
+		/* The guest would fault on it for ever. */
+		if (!snp_model_guest_access(snp_model_live, pfn, sev->asid,
+					    gfn_to_gpa(gfn))) {
+			guard(spinlock)(&snp_model_live->lock);
+			snp_model_violation(snp_model_live, pfn,
+					    "mapped, and the guest cannot use it");
+		}
+		return 0;
+	}
+
+	ret = snp_model_ops.make_private(pfn, gfn_to_gpa(gfn), PG_LEVEL_4K,
+					 sev->asid, false);
+	if (WARN_ON_ONCE(ret))
+		return -EINVAL;
+
+	return snp_model_pvalidate(snp_model_live, pfn, sev->asid,
+				   gfn_to_gpa(gfn));
+}
+
+/* What sev_gmem_make_shared() does. */
+void snp_model_make_pages_shared(kvm_pfn_t pfn, kvm_pfn_t nr_pages)
+{
+	kvm_pfn_t end = pfn + nr_pages;
+
+	for (; pfn < end; pfn++) {
+		struct snp_rmp_page page;
+
+		if (snp_model_ops.lookup(pfn, &page) || !page.assigned)
+			continue;
+
+		if (!WARN_ON_ONCE(snp_model_ops.make_shared(pfn, PG_LEVEL_4K)))
+			snp_model_ops.flush(pfn);
+	}
+}
+
+/* Pages that are a guest's: none is left when all of them are gone. */
+static int snp_model_assigned_get(void *data, u64 *value)
+{
+	struct snp_model *m = data;
+	u64 i;
+
+	guard(spinlock)(&m->lock);
+
+	*value = 0;
+	for (i = 0; i < m->nr; i++)
+		*value += m->rmp[i].assigned && m->rmp[i].asid;
+
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(snp_model_assigned_fops, snp_model_assigned_get, NULL,
+			 "%llu\n");
+
+/* Ranges of 2M that have such pages, for which the direct map has to be split. */
+static int snp_model_ranges_get(void *data, u64 *value)
+{
+	struct snp_model *m = data;
+	u64 i, last = U64_MAX;
+
+	guard(spinlock)(&m->lock);
+
+	*value = 0;
+	for (i = 0; i < m->nr; i++) {
+		if (!m->rmp[i].assigned || !m->rmp[i].asid)
+			continue;
+		if (last != i / PTRS_PER_PMD)
+			++*value;
+		last = i / PTRS_PER_PMD;
+	}
+
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(snp_model_ranges_fops, snp_model_ranges_get, NULL,
+			 "%llu\n");
+
+static void __init snp_model_debugfs(struct snp_model *m)
+{
+	struct dentry *dir = debugfs_create_dir("snp_model", NULL);
+
+	debugfs_create_ulong("moved", 0444, dir, &m->nr_move);
+	debugfs_create_ulong("split", 0444, dir, &m->nr_split);
+	debugfs_create_ulong("split_by_targets", 0444, dir,
+			     &m->nr_split_by_targets);
+	debugfs_create_ulong("violations", 0444, dir, &m->nr_violations);
+	debugfs_create_ulong("leaked", 0444, dir, &m->nr_leaked);
+	debugfs_create_file_unsafe("assigned", 0444, dir, m,
+				   &snp_model_assigned_fops);
+	debugfs_create_file_unsafe("ranges", 0444, dir, m,
+				   &snp_model_ranges_fops);
+}
+
+static int __init snp_model_live_init(void)
+{
+	struct snp_model *m;
+
+	if (!kvm_gmem_model_is("snp"))
+		return 0;
+
+	m = vzalloc(sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	if (snp_model_init(m, 0, max_pfn)) {
+		vfree(m);
+		return -ENOMEM;
+	}
+	m->latency_us = SNP_MODEL_LATENCY_US;
+	snp_model_live = m;
+	snp_model_debugfs(m);
+
+	pr_warn("**** software-protected VMs are subject to a model of SEV-SNP ****\n");
+	pr_warn("**** this kernel is for tests only                            ****\n");
+	add_taint(TAINT_TEST, LOCKDEP_STILL_OK);
+
+	return 0;
+}
+fs_initcall(snp_model_live_init);
