@@ -39,6 +39,17 @@ double now_seconds(void);
 void sleep_ms(unsigned int ms);
 uint64_t vmstat_value(const char *name);
 
+/* The port that the runner of this machine reads, as udev would name it. */
+#define RESULTS_PORT	"/dev/virtio-ports/results"
+
+struct json;
+
+/*
+ * One line with a name to @path, "-" for stdout, NULL for the port (or stdout
+ * where there is none): others write to that port too.
+ */
+void results_write(const char *path, const struct json *result);
+
 /* An option of a subcommand: --name=value, or --name where value is NULL. */
 bool option(const char *arg, const char *name, const char **value);
 

@@ -128,6 +128,20 @@ double buddy_unusable(const struct buddy *buddy, int order)
 	return 1 - buddy_share_from(buddy, order) / 100;
 }
 
+double buddy_extfrag(const struct buddy *buddy, int order)
+{
+	double blocks = 0, wanted = 1ULL << order;
+	int o;
+
+	if (buddy_pages_from(buddy, order))
+		return -1;
+	for (o = 0; o < buddy->nr_orders; o++)
+		blocks += buddy->blocks[o];
+	if (!blocks)
+		return 0;
+	return 1 - (1 + buddy_free_pages(buddy) / wanted) / blocks;
+}
+
 /*
  * alloc_contig_range() drains every CPU's lists. One page of a CMA area,
  * taken and given back, is the way to it that disturbs nothing else.
@@ -235,6 +249,8 @@ struct json *buddy_json(void)
 			buddy_share_from(&buddy, HPAGE_ORDER + 1));
 	json_add_number(out, "unusable_order9",
 			buddy_unusable(&buddy, HPAGE_ORDER));
+	json_add_number(out, "extfrag_order9",
+			buddy_extfrag(&buddy, HPAGE_ORDER));
 	json_add_number(out, "pcp_pages", zones.pcp_pages);
 
 	orders = json_add(out, "free_blocks", json_array());

@@ -45,6 +45,12 @@ double buddy_share_from(const struct buddy *buddy, int order);
 double buddy_unusable(const struct buddy *buddy, int order);
 
 /*
+ * Why an allocation of @order would fail: 0 for a lack of memory, towards 1 for
+ * its fragmentation; -1 where it would not fail. What extfrag_index says.
+ */
+double buddy_extfrag(const struct buddy *buddy, int order);
+
+/*
  * Return the pages in the per-CPU lists to the buddy allocator: they are
  * free, but neither visible in buddyinfo nor able to merge. Returns the name
  * of the way that was found.

@@ -93,6 +93,19 @@ void pfn_set_add_mapped(struct pfn_set *set, const void *mem, size_t size)
 	close(fd);
 }
 
+bool page_present(const void *mem)
+{
+	uint64_t word = 0;
+	int fd;
+
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		die("cannot open /proc/self/pagemap");
+	read_words(fd, &word, (uintptr_t)mem / sysconf(_SC_PAGESIZE), 1);
+	close(fd);
+	return word & PM_PRESENT;
+}
+
 static int open_kpageflags(void)
 {
 	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);

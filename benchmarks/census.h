@@ -28,6 +28,8 @@ bool pfn_set_has(const struct pfn_set *set, uint64_t pfn);
 void pfn_set_clear(struct pfn_set *set);
 /* Add the frames behind @size bytes of this process at @mem. */
 void pfn_set_add_mapped(struct pfn_set *set, const void *mem, size_t size);
+/* Has the page of this process at @mem a frame? */
+bool page_present(const void *mem);
 /* Add every frame that looks like guest_memfd's. */
 void pfn_set_add_gmem(struct pfn_set *set);
 

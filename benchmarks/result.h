@@ -9,7 +9,7 @@
  *	  "labels": { "git": ..., ... },	what the runner knows
  *	  "kernel": { "release", "version", "machine", "cmdline", "config" },
  *	  "machine": { "cpus", "memory_mib" },
- *	  "clock": "instructions" or "emulated" or "real",
+ *	  "clock": "instructions" or "wall",
  *	  "settings": { the scenario's own },
  *	  "figures": [ { "name", "unit", "better", "value" } ],
  *	  "failed": [ why the run counts for nothing ]

@@ -9,6 +9,7 @@
 #include "buddy.h"
 #include "census.h"
 #include "compare.h"
+#include "guest/gaps.h"
 #include "guest/pattern.h"
 #include "json.h"
 #include "map.h"
@@ -63,6 +64,15 @@ static void test_buddy(void)
 	check(buddy_parse(&b, full) && buddy_share_from(&b, 9) == 0 &&
 	      buddy_unusable(&b, 9) == 1, "no free memory at all");
 	check(!buddy_parse(&b, ""), "an empty buddyinfo is refused");
+
+	buddy_parse(&b, one_zone);
+	check(buddy_extfrag(&b, 9) == -1, "an order that is there");
+	/* 1024 free pages in 512 blocks: 1 - (1 + 1024 / 512) / 512. */
+	b = (struct buddy) { .nr_orders = 11, .blocks = { 0, 512 } };
+	check(near(buddy_extfrag(&b, 9), 1 - 3.0 / 512),
+	      "an order that fragmentation takes away");
+	b.blocks[1] = 0;
+	check(buddy_extfrag(&b, 9) == 0, "and one that a lack of memory does");
 }
 
 static void test_zones(void)
@@ -131,7 +141,13 @@ static void test_trace(void)
 	static const char format[] =
 		"print fmt: \"backend=%s ret=%d\", __print_symbolic(REC->backend, "
 		"{ 0, \"none\" }, { 1, \"copy\" }, { 2, \"pkvm\" }), REC->ret\n";
+	static const char batch_events[] =
+		" sh-1 [000] ..... 1.0: gmem_batch: ns=32000 pages=32 bad=0\n"
+		" sh-1 [000] ..... 1.0: gmem_batch: ns=99000 pages=31 bad=1\n"
+		" sh-1 [000] ..... 1.0: gmem_batch: ns=77000 pages=7 bad=0\n"
+		" sh-1 [000] ..... 1.0: something: ns=32000 pages=32 bad=0\n";
 	struct json *out = trace_parse_backends(hist, format), *pkvm;
+	struct durations batches = { 0 };
 	uint64_t hundred[100];
 	int i;
 
@@ -148,6 +164,10 @@ static void test_trace(void)
 	      "failed moves have no duration");
 	check(json_get_number(out, "p50_ns", -1) == 200, "median");
 	check(json_get_number(out, "max_ns", -1) == 300, "maximum");
+
+	trace_parse_batches(&batches, batch_events);
+	check(batches.nr == 1 && batches.ns[0] == 1000,
+	      "pages of a batch share its time; failures and few do not count");
 
 	for (i = 0; i < 100; i++)
 		hundred[i] = i + 1;
@@ -361,6 +381,42 @@ static void test_result_files(void)
 	rmdir(dir);
 }
 
+static void test_gaps(void)
+{
+	uint64_t ticks;
+	bool ok = true;
+	unsigned int b;
+
+	for (b = 0; b < GAPS_BUCKETS; b++)
+		if (gaps_bucket(gaps_floor(b)) != b ||
+		    (b && gaps_bucket(gaps_floor(b) - 1) != b - 1))
+			ok = false;
+	check(ok, "each bucket of gaps begins where the one before ends");
+	for (ticks = 1; ticks < 1ULL << 42; ticks = ticks * 3 + 1)
+		if (gaps_floor(gaps_bucket(ticks)) > ticks ||
+		    gaps_floor(gaps_bucket(ticks)) < ticks * 7 / 8)
+			ok = false;
+	check(ok, "a gap is off by an eighth at most");
+	check(gaps_bucket(~0ULL) == GAPS_BUCKETS - 1, "no gap is too long");
+}
+
+static void test_balloon(void)
+{
+	unsigned int page, some = 0, more = 0, both = 0;
+
+	for (page = 0; page < 10000; page++) {
+		some += pattern_ballooned(3, page, 30);
+		more += pattern_ballooned(3, page, 60);
+		both += pattern_ballooned(3, page, 30) &&
+			pattern_ballooned(3, page, 60);
+	}
+	check(some > 2800 && some < 3200 && more > 5800 && more < 6200,
+	      "a balloon takes the share that it should");
+	check(both == some, "a larger balloon keeps what it had");
+	check(!pattern_ballooned(3, 7, 0) && pattern_ballooned(3, 7, 100),
+	      "none and all");
+}
+
 int cmd_selftest(int argc, char **argv)
 {
 	(void)argc;
@@ -373,6 +429,8 @@ int cmd_selftest(int argc, char **argv)
 	test_trace();
 	test_json();
 	test_pattern();
+	test_gaps();
+	test_balloon();
 	test_stats();
 	test_compare();
 	test_result_files();

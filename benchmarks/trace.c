@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "trace.h"
@@ -11,15 +14,24 @@
 #define TRACEFS		"/sys/kernel/tracing"
 #define INSTANCE	TRACEFS "/instances/gmem-bench"
 #define MOVE_EVENT	INSTANCE "/events/kvm/kvm_gmem_migrate_folio"
+#define MIGRATE_EVENTS	INSTANCE "/events/migrate/"
+#define BATCH_EVENT	"gmem_batch"
 #define END_EVENT	INSTANCE "/events/compaction/mm_compaction_end"
 
-bool trace_start(bool each)
+static bool make_instance(void)
 {
 	if (mkdir(INSTANCE, 0700) && errno == ENOENT) {
 		if (mount("tracefs", TRACEFS, "tracefs", 0, NULL))
 			return false;
 		mkdir(INSTANCE, 0700);
 	}
+	return true;
+}
+
+bool trace_start(bool each)
+{
+	if (!make_instance())
+		return false;
 
 	/* Histograms lose nothing, however many events there are. */
 	write_text(END_EVENT "/trigger", "hist:keys=status");
@@ -183,42 +195,87 @@ uint64_t percentile(const uint64_t *sorted, size_t nr, double percent)
 	return sorted[rank ? rank - 1 : 0];
 }
 
-struct json *trace_parse_durations(const char *events)
+static void add_duration(struct durations *d, uint64_t ns)
 {
-	struct json *out = json_object();
+	/* Twice the room whenever it has become too small. */
+	if (!(d->nr & (d->nr - 1))) {
+		d->ns = realloc(d->ns, (d->nr ? 2 * d->nr : 1) * sizeof(*d->ns));
+		if (!d->ns)
+			die("out of memory");
+	}
+	d->ns[d->nr++] = ns;
+}
+
+void durations_sort(struct durations *d)
+{
+	if (d->nr)
+		qsort(d->ns, d->nr, sizeof(*d->ns), compare_u64);
+}
+
+double durations_mean(const struct durations *d)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < d->nr; i++)
+		sum += d->ns[i];
+	return d->nr ? (double)sum / d->nr : 0;
+}
+
+void trace_parse_folios(struct durations *d, const char *events)
+{
 	char *copy = xstrdup(events), *line, *save = NULL;
-	uint64_t *ns = NULL, sum = 0;
-	size_t nr = 0, room = 0, i;
 
 	for (line = strtok_r(copy, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		char ret[32], duration[32];
 
-		if (!line_field(line, "ret", ret, sizeof(ret)) || atoi(ret) ||
-		    !line_field(line, "duration_ns", duration,
-				sizeof(duration)))
-			continue;
-		if (nr == room) {
-			room = room ? 2 * room : 4096;
-			ns = realloc(ns, room * sizeof(*ns));
-			if (!ns)
-				die("out of memory");
-		}
-		ns[nr++] = strtoull(duration, NULL, 10);
+		if (line_field(line, "ret", ret, sizeof(ret)) && !atoi(ret) &&
+		    line_field(line, "duration_ns", duration,
+			       sizeof(duration)))
+			add_duration(d, strtoull(duration, NULL, 10));
 	}
 	free(copy);
+}
 
-	if (nr)
-		qsort(ns, nr, sizeof(*ns), compare_u64);
-	for (i = 0; i < nr; i++)
-		sum += ns[i];
+/*
+ * A call with failures has spent time on pages that did not move, and one of
+ * a few pages has spent most of it on itself.
+ */
+#define MIN_BATCH	8
 
-	json_add_number(out, "moves", nr);
-	json_add_number(out, "p50_ns", percentile(ns, nr, 50));
-	json_add_number(out, "p99_ns", percentile(ns, nr, 99));
-	json_add_number(out, "max_ns", percentile(ns, nr, 100));
-	json_add_number(out, "mean_ns", nr ? (double)sum / nr : 0);
-	free(ns);
+void trace_parse_batches(struct durations *d, const char *events)
+{
+	char *copy = xstrdup(events), *line, *save = NULL;
+
+	for (line = strtok_r(copy, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char ns[32], pages[32], failed[32];
+
+		if (!strstr(line, " " BATCH_EVENT ":") ||
+		    !line_field(line, "ns", ns, sizeof(ns)) ||
+		    !line_field(line, "pages", pages, sizeof(pages)) ||
+		    !line_field(line, "bad", failed, sizeof(failed)))
+			continue;
+		if (!atoll(failed) && atoll(pages) >= MIN_BATCH)
+			add_duration(d, strtoull(ns, NULL, 10) / atoll(pages));
+	}
+	free(copy);
+}
+
+struct json *trace_parse_durations(const char *events)
+{
+	struct json *out = json_object();
+	struct durations d = { 0 };
+
+	trace_parse_folios(&d, events);
+	durations_sort(&d);
+	json_add_number(out, "moves", d.nr);
+	json_add_number(out, "p50_ns", percentile(d.ns, d.nr, 50));
+	json_add_number(out, "p99_ns", percentile(d.ns, d.nr, 99));
+	json_add_number(out, "max_ns", percentile(d.ns, d.nr, 100));
+	json_add_number(out, "mean_ns", durations_mean(&d));
+	free(d.ns);
 	return out;
 }
 
@@ -229,4 +286,79 @@ struct json *trace_durations(void)
 
 	free(events);
 	return out;
+}
+
+bool trace_moves_start(void)
+{
+	static bool started;
+
+	if (started)
+		return true;
+	/*
+	 * An event of its own for each call, made of those at its start and
+	 * its end: the text of the buffer has microseconds only, and this the
+	 * nanoseconds.
+	 */
+	if (!make_instance())
+		return false;
+	write_text(TRACEFS "/synthetic_events", BATCH_EVENT
+		   " u64 ns; unsigned long pages; unsigned long bad");
+	write_text(INSTANCE "/buffer_size_kb", "16384");
+	if (write_text(MIGRATE_EVENTS "mm_migrate_pages_start/trigger",
+		       "hist:keys=common_pid:ts0=common_timestamp"))
+		return false;
+	if (write_text(MIGRATE_EVENTS "mm_migrate_pages/trigger",
+		       "hist:keys=common_pid:lat=common_timestamp-$ts0:"
+		       "onmatch(migrate.mm_migrate_pages_start)."
+		       "trace(" BATCH_EVENT ",$lat,succeeded,failed)"))
+		return false;
+	write_text(MOVE_EVENT "/enable", "1");
+	started = !write_text(INSTANCE "/events/synthetic/" BATCH_EVENT
+			      "/enable", "1");
+	return started;
+}
+
+void trace_moves_clear(void)
+{
+	int fd = open(INSTANCE "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What the buffer of any CPU had no room for. */
+static bool events_lost(void)
+{
+	bool lost = false;
+	glob_t stats;
+	size_t i;
+
+	if (glob(INSTANCE "/per_cpu/cpu*/stats", 0, NULL, &stats))
+		return true;
+	for (i = 0; i < stats.gl_pathc; i++) {
+		char *text = read_text(stats.gl_pathv[i]);
+		char *p = text ? strstr(text, "overrun: ") : NULL;
+
+		if (!p || atoll(p + strlen("overrun: ")))
+			lost = true;
+		free(text);
+	}
+	globfree(&stats);
+	return lost;
+}
+
+bool trace_moves(struct durations *pages, struct durations *folios)
+{
+	char *events = read_text(INSTANCE "/trace");
+
+	memset(pages, 0, sizeof(*pages));
+	memset(folios, 0, sizeof(*folios));
+	if (!events)
+		return false;
+	trace_parse_batches(pages, events);
+	trace_parse_folios(folios, events);
+	free(events);
+	durations_sort(pages);
+	durations_sort(folios);
+	return !events_lost();
 }

@@ -4,6 +4,7 @@
 #define GMEM_BENCH_TRACE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "json.h"
@@ -21,10 +22,34 @@ struct json *trace_compaction(void);
 /* Of the successful moves kept by trace_start(true): count, percentiles. */
 struct json *trace_durations(void);
 
+/* How long things took, in ns, in the order in which they happened. */
+struct durations {
+	uint64_t *ns;
+	size_t nr;
+};
+
+/*
+ * Time every call of migrate_pages() from now on, whoever's pages they are, and
+ * every move of a guest_memfd folio where the kernel can move them. False where
+ * the kernel cannot tell.
+ */
+bool trace_moves_start(void);
+/* Forget what was timed so far. */
+void trace_moves_clear(void);
+/*
+ * Per page of each call in which all pages were moved, and per folio of
+ * guest_memfd. False where events were lost.
+ */
+bool trace_moves(struct durations *pages, struct durations *folios);
+
 /* The parsers behind them. */
+void trace_parse_batches(struct durations *d, const char *events);
+void trace_parse_folios(struct durations *d, const char *events);
 struct json *trace_parse_backends(const char *hist, const char *format);
 struct json *trace_parse_durations(const char *events);
 /* Nearest-rank percentile of sorted values. */
+void durations_sort(struct durations *d);
+double durations_mean(const struct durations *d);
 uint64_t percentile(const uint64_t *sorted, size_t nr, double percent);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "json.h"
 
 void die(const char *fmt, ...)
 {
@@ -151,6 +152,26 @@ uint64_t vmstat_value(const char *name)
 	}
 	free(text);
 	return value;
+}
+
+void results_write(const char *path, const struct json *result)
+{
+	FILE *out;
+
+	if (path) {
+		out = strcmp(path, "-") ? fopen(path, "a") : stdout;
+		if (!out)
+			die("cannot open %s: %m", path);
+	} else {
+		out = fopen(RESULTS_PORT, "w");
+		if (!out)
+			out = stdout;
+	}
+	fputs("gmem-bench ", out);
+	json_print(out, result, -1);
+	fputc('\n', out);
+	if (fflush(out) || ferror(out))
+		die("cannot write the result: %m");
 }
 
 bool option(const char *arg, const char *name, const char **value)

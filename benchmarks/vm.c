@@ -104,7 +104,8 @@ int vm_create(struct vm *vm, const struct vm_config *config)
 	memset(vm, 0, sizeof(*vm));
 	vm->config = *config;
 	vm->fd = vm->vcpu_fd = vm->gmem_fd = -1;
-	vm->mem_size = GUEST_IMAGE + config->nr_pages * PATTERN_PAGE;
+	vm->image_size = GUEST_IMAGE;
+	vm->mem_size = vm->image_size + config->nr_pages * PATTERN_PAGE;
 
 	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm_fd < 0)
@@ -143,6 +144,17 @@ static bool handle_write(struct vm *vm, uint64_t reg, uint64_t value,
 	case REG_STOPPED:
 		*event = VM_STOPPED;
 		return true;
+	case REG_BALLOON:
+		vm->ballooned = value;
+		return false;
+	case REG_GAPS:
+		if (value >> 48 < GAPS_BUCKETS)
+			vm->gaps[value >> 48] = value & 0xffffffff;
+		return false;
+	case REG_GAPS_END:
+		vm->longest_gap = value;
+		vm->gaps_sent++;
+		return false;
 	case REG_FAULT:
 		vm_fail(vm, "the guest took an exception, cause 0x%llx",
 			(unsigned long long)value);
@@ -153,6 +165,17 @@ static bool handle_write(struct vm *vm, uint64_t reg, uint64_t value,
 	}
 	*event = VM_DEAD;
 	return true;
+}
+
+static uint64_t next_command(struct vm *vm)
+{
+	uint64_t command = (uint64_t)vm->balloon << COMMAND_BALLOON_SHIFT;
+
+	if (vm->stop)
+		command |= COMMAND_STOP;
+	if (atomic_exchange(&vm->send_gaps, false))
+		command |= COMMAND_GAPS;
+	return command;
 }
 
 enum vm_event vm_run(struct vm *vm)
@@ -178,7 +201,7 @@ enum vm_event vm_run(struct vm *vm)
 		}
 
 		if (!run->mmio.is_write) {
-			value = vm->stop ? COMMAND_STOP : COMMAND_GO;
+			value = next_command(vm);
 			memcpy(run->mmio.data, &value, sizeof(value));
 			continue;
 		}
@@ -187,6 +210,26 @@ enum vm_event vm_run(struct vm *vm)
 				 &event))
 			return event;
 	}
+}
+
+int vm_balloon(struct vm *vm)
+{
+	bool gmem = vm->config.memory != VM_MEM_ANON;
+	unsigned int percent = vm->ballooned;
+	uint64_t page;
+
+	for (page = 0; page < vm->config.nr_pages; page++) {
+		uint64_t at = vm->image_size + page * PATTERN_PAGE;
+
+		if (!pattern_ballooned(vm->config.seed, page, percent))
+			continue;
+		if (gmem ? fallocate(vm->gmem_fd, FALLOC_FL_PUNCH_HOLE |
+				     FALLOC_FL_KEEP_SIZE, at, PATTERN_PAGE) :
+		    madvise((char *)vm->mem + at, PATTERN_PAGE, MADV_DONTNEED))
+			return vm_fail(vm, "cannot give page %llu back: %m",
+				       (unsigned long long)page);
+	}
+	return 0;
 }
 
 void vm_destroy(struct vm *vm)
@@ -212,7 +255,7 @@ void vm_destroy(struct vm *vm)
 	vm->vcpu_fd = vm->gmem_fd = vm->fd = vm->kvm_fd = -1;
 }
 
-long long vm_stat(struct vm *vm, const char *name)
+long long kvm_stat(int kvm_fd, const char *name)
 {
 	struct kvm_stats_header header;
 	struct kvm_stats_desc *desc;
@@ -221,7 +264,7 @@ long long vm_stat(struct vm *vm, const char *name)
 	uint32_t i;
 	int fd;
 
-	fd = ioctl(vm->fd, KVM_GET_STATS_FD, NULL);
+	fd = ioctl(kvm_fd, KVM_GET_STATS_FD, NULL);
 	if (fd < 0)
 		return -1;
 	if (pread(fd, &header, sizeof(header), 0) != sizeof(header))

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "bench.h"
+#include "guest/gaps.h"
 
 struct kvm_run;
 
@@ -37,11 +38,18 @@ struct vm {
 	size_t run_size;
 	void *mem;
 	size_t mem_size;
+	size_t image_size;	/* in front of what the guest checks */
 
 	uint64_t faulted;
 	_Atomic uint64_t checked;
 	_Atomic uint64_t mismatches;
 	_Atomic bool stop;	/* tell the guest at its next question */
+	_Atomic bool send_gaps;	/* the same */
+	_Atomic unsigned int balloon;	/* percent to let go of, the same */
+	_Atomic unsigned int ballooned;	/* percent that it has let go of */
+	uint64_t gaps[GAPS_BUCKETS];	/* valid when gaps_sent changes */
+	uint64_t longest_gap;
+	_Atomic unsigned int gaps_sent;
 	_Atomic bool dead;	/* error says of what */
 	char error[ERR_LEN];
 };
@@ -57,10 +65,12 @@ enum vm_event {
 /* 0, or -1 with vm->error set. */
 int vm_create(struct vm *vm, const struct vm_config *config);
 enum vm_event vm_run(struct vm *vm);
+/* Give the host back what the guest has let go of. 0, or -1. */
+int vm_balloon(struct vm *vm);
 void vm_destroy(struct vm *vm);
 
-/* A figure of KVM's per-VM statistics, or -1 where the kernel has none. */
-long long vm_stat(struct vm *vm, const char *name);
+/* A figure of KVM's statistics of a VM or vCPU, or -1 where there is none. */
+long long kvm_stat(int fd, const char *name);
 
 __attribute__((format(printf, 2, 3)))
 int vm_fail(struct vm *vm, const char *fmt, ...);

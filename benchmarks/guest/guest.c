@@ -1,15 +1,80 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The guest: fill the memory once, then check and rewrite it for ever. */
+/*
+ * The guest: fill the memory once, then check and rewrite it for ever, and
+ * note how long each little piece of that took.
+ */
 #include <stdint.h>
 
+#include "clock.h"
+#include "gaps.h"
+#include "guest.h"
 #include "pattern.h"
 #include "protocol.h"
-#include "guest.h"
+
+/* A look at the clock for every so many words. */
+#define PART_WORDS	64
+
+static uint32_t gaps[GAPS_BUCKETS];
+static uint64_t longest, last;
+
+static void note_gap(void)
+{
+	uint64_t now = clock_ticks(), gap = now - last;
+
+	gaps[gaps_bucket(gap)]++;
+	if (gap > longest)
+		longest = gap;
+	last = now;
+}
+
+static void send_gaps(void)
+{
+	uint64_t i;
+
+	for (i = 0; i < GAPS_BUCKETS; i++) {
+		if (gaps[i])
+			mmio_write(REG_GAPS, i << 48 | gaps[i]);
+		gaps[i] = 0;
+	}
+	mmio_write(REG_GAPS_END, longest);
+	longest = 0;
+}
+
+static int check_page(uint64_t *p, uint64_t word, uint64_t next)
+{
+	unsigned int wrong = 0, i;
+
+	for (i = 0; i < PATTERN_WORDS; i += PART_WORDS) {
+		wrong += pattern_check_part(p + i, PART_WORDS,
+					    word + i * PATTERN_STEP,
+					    next + i * PATTERN_STEP);
+		note_gap();
+	}
+	return wrong;
+}
+
+/* Returns the percentage of pages that the guest no longer has. */
+static unsigned int obey(unsigned int balloon, uint64_t pass)
+{
+	uint64_t command = mmio_read(REG_COMMAND);
+	unsigned int want = command >> COMMAND_BALLOON_SHIFT;
+
+	if (command & COMMAND_GAPS)
+		send_gaps();
+	if (command & COMMAND_STOP)
+		mmio_write(REG_STOPPED, pass);
+	if (want > balloon) {
+		balloon = want;
+		mmio_write(REG_BALLOON, balloon);
+	}
+	return balloon;
+}
 
 void guest_main(uint64_t nr_pages, uint64_t seed, uint64_t step)
 {
 	unsigned long base = GUEST_BASE + GUEST_IMAGE;
 	uint64_t page, pass, unreported = 0;
+	unsigned int balloon = 0;
 
 	for (page = 0; page < nr_pages; page++) {
 		pattern_write((uint64_t *)(base + page * PATTERN_PAGE),
@@ -18,19 +83,23 @@ void guest_main(uint64_t nr_pages, uint64_t seed, uint64_t step)
 			mmio_write(REG_FAULTED, page + 1);
 	}
 
+	last = clock_ticks();
 	for (pass = 0;; pass++) {
 		for (page = 0; page < nr_pages; page++) {
 			uint64_t *p = (uint64_t *)(base + page * PATTERN_PAGE);
 
-			if (pattern_check(p, pattern_first(seed, page, pass),
-					  pattern_first(seed, page, pass + 1)))
+			/* One that is ballooned away counts as looked at. */
+			if (!pattern_ballooned(seed, page, balloon) &&
+			    check_page(p, pattern_first(seed, page, pass),
+				       pattern_first(seed, page, pass + 1)))
 				mmio_write(REG_MISMATCH, page);
 			if (++unreported < GUEST_BATCH)
 				continue;
 			mmio_write(REG_CHECKED, unreported);
 			unreported = 0;
-			if (mmio_read(REG_COMMAND) == COMMAND_STOP)
-				mmio_write(REG_STOPPED, pass);
+			balloon = obey(balloon, pass);
+			/* What the VMM made of the answer is not a gap. */
+			last = clock_ticks();
 		}
 	}
 }

@@ -32,20 +32,37 @@ static inline void pattern_write(volatile uint64_t *page, uint64_t word)
 		page[i] = word;
 }
 
-/* Expect the page as @word says and leave it as @next says. Words wrong. */
-static inline unsigned int pattern_check(volatile uint64_t *page,
-					 uint64_t word, uint64_t next)
+/*
+ * Expect @nr words of a page as @word says and leave them as @next says; both
+ * are of the first of these words. Words wrong.
+ */
+static inline unsigned int pattern_check_part(volatile uint64_t *words,
+					      unsigned int nr, uint64_t word,
+					      uint64_t next)
 {
 	unsigned int i, wrong = 0;
 
-	for (i = 0; i < PATTERN_WORDS; i++) {
-		if (page[i] != word)
+	for (i = 0; i < nr; i++) {
+		if (words[i] != word)
 			wrong++;
-		page[i] = next;
+		words[i] = next;
 		word += PATTERN_STEP;
 		next += PATTERN_STEP;
 	}
 	return wrong;
+}
+
+static inline unsigned int pattern_check(volatile uint64_t *page,
+					 uint64_t word, uint64_t next)
+{
+	return pattern_check_part(page, PATTERN_WORDS, word, next);
+}
+
+/* Is the page among the @percent of all that a balloon takes away? */
+static inline int pattern_ballooned(uint64_t seed, uint64_t page,
+				    unsigned int percent)
+{
+	return percent && pattern_first(seed, page, ~0ULL) % 100 < percent;
 }
 
 #endif

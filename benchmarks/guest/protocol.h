@@ -17,11 +17,16 @@
 #define REG_MISMATCH	0x10	/* number of a page with wrong content */
 #define REG_STOPPED	0x18	/* the last report, with any value */
 #define REG_FAULT	0x20	/* the guest took an exception: its cause */
+#define REG_BALLOON	0x28	/* it has let go of this percentage of pages */
+#define REG_GAPS	0x30	/* bucket << 48 | count, see gaps.h */
+#define REG_GAPS_END	0x38	/* longest gap; the buckets were all sent */
 /* Read by the guest. */
 #define REG_COMMAND	0x40
 
-#define COMMAND_GO	0
-#define COMMAND_STOP	1
+/* The lowest bits; the percentage of pages to let go of is above. */
+#define COMMAND_STOP	(1 << 0)
+#define COMMAND_GAPS	(1 << 1)	/* send the gaps, and forget them */
+#define COMMAND_BALLOON_SHIFT	8
 
 /* A report every so many pages. */
 #define GUEST_BATCH	256

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "group.h"
+#include "guest/clock.h"
+#include "guest/pattern.h"
+#include "guest/protocol.h"
+
+static const struct mode modes[] = {
+	{ "private", "protected VMs on migratable guest_memfd",
+	  true, true, VM_MEM_GMEM_MIGRATABLE },
+	{ "anon-vm", "protected VMs on pinned anonymous memory",
+	  true, true, VM_MEM_ANON },
+	{ "private-unmovable", "protected VMs on guest_memfd that stays where it is",
+	  true, true, VM_MEM_GMEM },
+	{ "gmem", "VMs on guest_memfd that stays where it is",
+	  true, false, VM_MEM_GMEM },
+	{ "gmem-migratable", "VMs on migratable guest_memfd",
+	  true, false, VM_MEM_GMEM_MIGRATABLE },
+	{ "anon", "ordinary anonymous memory, no VM", false, false, 0 },
+};
+
+const struct mode *mode_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++)
+		if (!strcmp(modes[i].name, name))
+			return &modes[i];
+	return NULL;
+}
+
+void mode_list(FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++)
+		fprintf(out, "  %-18s%s\n", modes[i].name, modes[i].what);
+}
+
+bool mode_is_gmem(const struct mode *mode)
+{
+	return mode->vm && mode->memory != VM_MEM_ANON;
+}
+
+static int member_create(struct member *m, int id)
+{
+	struct group *g = m->group;
+	struct vm_config config = {
+		.memory = g->mode->memory,
+		.protected = g->mode->protected,
+		.nr_pages = g->pages,
+		.seed = id + 1,
+		.step = g->step,
+	};
+
+	m->alive = true;
+	if (g->mode->vm)
+		return vm_create(&m->vm, &config);
+
+	m->vm.config = config;
+	m->vm.fd = m->vm.kvm_fd = m->vm.vcpu_fd = m->vm.gmem_fd = -1;
+	m->vm.mem_size = config.nr_pages * PATTERN_PAGE;
+	m->vm.mem = mmap(NULL, m->vm.mem_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (m->vm.mem == MAP_FAILED) {
+		m->vm.mem = NULL;
+		return vm_fail(&m->vm, "mmap: %m");
+	}
+	madvise(m->vm.mem, m->vm.mem_size, MADV_NOHUGEPAGE);
+	return 0;
+}
+
+int group_create(struct group *g)
+{
+	int i;
+
+	g->members = xcalloc(g->nr, sizeof(*g->members));
+	for (i = 0; i < g->nr; i++) {
+		g->members[i].group = g;
+		if (member_create(&g->members[i], i))
+			break;
+	}
+	return group_any_dead(g) ? -1 : 0;
+}
+
+static uint64_t *member_page(struct member *m, uint64_t page)
+{
+	return m->vm.mem + m->vm.image_size + page * PATTERN_PAGE;
+}
+
+/* Fill the next pages. */
+static int member_fault(struct member *m)
+{
+	struct group *g = m->group;
+	struct vm *vm = &m->vm;
+	uint64_t page = vm->faulted, end = page + g->step;
+
+	if (page >= g->pages)
+		return 0;
+	if (g->mode->vm) {
+		if (vm_run(vm) == VM_FAULTED)
+			return 0;
+		return vm_fail(vm, "the guest stopped while filling page %llu",
+			       (unsigned long long)page);
+	}
+
+	for (; page < end && page < g->pages; page++)
+		pattern_write(member_page(m, page),
+			      pattern_first(vm->config.seed, page, 0));
+	vm->faulted = page;
+	return 0;
+}
+
+/* The same turns in every run: xorshift, Marsaglia 2003. */
+static bool coin(void)
+{
+	static uint64_t x = 88172645463325252ULL;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x >> 63;
+}
+
+/* Two neighbours take a turn each. */
+static int pair_fault(struct group *g, int i)
+{
+	bool swap = coin();
+
+	if (i + 1 == g->nr)
+		return member_fault(&g->members[i]);
+	return member_fault(&g->members[i + swap]) ||
+	       member_fault(&g->members[i + !swap]);
+}
+
+static void tell_filled(struct group *g, int *told)
+{
+	uint64_t faulted = 0;
+	int i, tenths;
+
+	for (i = 0; i < g->nr; i++)
+		faulted += g->members[i].vm.faulted;
+	tenths = faulted * 10 / (g->pages * g->nr);
+	if (tenths == *told)
+		return;
+	*told = tenths;
+	if (g->filled)
+		g->filled(g->arg, tenths * 10);
+}
+
+static int fill_in_turns(struct group *g)
+{
+	int i, told = 0;
+
+	while (g->members[g->nr - 1].vm.faulted < g->pages) {
+		for (i = 0; i < g->nr; i += 2)
+			if (pair_fault(g, i))
+				return -1;
+		tell_filled(g, &told);
+	}
+	return 0;
+}
+
+static int fill_in_sequence(struct group *g)
+{
+	int i, told = 0;
+
+	for (i = 0; i < g->nr; i++) {
+		while (g->members[i].vm.faulted < g->pages) {
+			if (member_fault(&g->members[i]))
+				return -1;
+			tell_filled(g, &told);
+		}
+	}
+	return 0;
+}
+
+/*
+ * The guests take turns on one CPU: pages of one CPU's list alternate only if
+ * that CPU hands them out. It is the faster way in emulation, too, where every
+ * TLB invalidation stops all CPUs that are running.
+ *
+ * A coin decides which of a pair takes its page first. Strict alternation is
+ * one pattern that compaction can be blind to: isolate_freepages() doubles its
+ * stride, up to 32 pages, with each block that it finds nothing in, and where
+ * all pages at even places are in use it finds nothing in any block from then
+ * on. It ends as `complete' with half of its work undone, for ordinary memory
+ * as well, depending on nothing but who came first.
+ */
+int group_fill(struct group *g)
+{
+	cpu_set_t all, one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	sched_getaffinity(0, sizeof(all), &all);
+	sched_setaffinity(0, sizeof(one), &one);
+	if (g->sequential)
+		fill_in_sequence(g);
+	else
+		fill_in_turns(g);
+	sched_setaffinity(0, sizeof(all), &all);
+	return group_any_dead(g) ? -1 : 0;
+}
+
+/* What a guest does between two batches, see guest/guest.c. */
+static void obey(struct member *m)
+{
+	struct vm *vm = &m->vm;
+
+	vm->ballooned = vm->balloon;
+	if (!atomic_exchange(&vm->send_gaps, false))
+		return;
+	memcpy(vm->gaps, m->gaps, sizeof(vm->gaps));
+	vm->longest_gap = m->longest_gap;
+	memset(m->gaps, 0, sizeof(m->gaps));
+	m->longest_gap = 0;
+	vm->gaps_sent++;
+}
+
+static void note_gap(struct member *m, uint64_t *last)
+{
+	uint64_t now = clock_ticks(), gap = now - *last;
+
+	m->gaps[gaps_bucket(gap)]++;
+	if (gap > m->longest_gap)
+		m->longest_gap = gap;
+	*last = now;
+}
+
+static bool check_mapped_page(struct member *m, uint64_t page, uint64_t *last)
+{
+	uint64_t word = pattern_first(m->vm.config.seed, page, m->pass);
+	uint64_t next = pattern_first(m->vm.config.seed, page, m->pass + 1);
+	uint64_t *p = member_page(m, page);
+	unsigned int wrong = 0, i;
+
+	/* In the same pieces as a guest. */
+	for (i = 0; i < PATTERN_WORDS; i += 64) {
+		wrong += pattern_check_part(p + i, 64, word + i * PATTERN_STEP,
+					    next + i * PATTERN_STEP);
+		note_gap(m, last);
+	}
+	return !wrong;
+}
+
+static void check_mapping(struct member *m)
+{
+	struct vm *vm = &m->vm;
+	uint64_t page, last = clock_ticks();
+
+	while (!vm->stop) {
+		for (page = 0; page < m->group->pages; page++) {
+			if (!pattern_ballooned(vm->config.seed, page,
+					       vm->ballooned) &&
+			    !check_mapped_page(m, page, &last))
+				vm->mismatches++;
+			vm->checked++;
+			if (page % GUEST_BATCH)
+				continue;
+			usleep(m->group->rest_us);
+			obey(m);
+			if (vm->stop)
+				return;
+			last = clock_ticks();
+		}
+		m->pass++;
+	}
+}
+
+static void check_guest(struct member *m)
+{
+	for (;;) {
+		switch (vm_run(&m->vm)) {
+		case VM_CHECKED:
+			/* Leave the CPU to what the guests are here to meet. */
+			usleep(m->group->rest_us);
+			break;
+		case VM_STOPPED:
+			return;
+		case VM_FAULTED:
+			vm_fail(&m->vm, "the guest started again");
+			return;
+		case VM_DEAD:
+			return;
+		}
+	}
+}
+
+static void *check_member(void *arg)
+{
+	struct member *m = arg;
+
+	if (m->group->mode->vm)
+		check_guest(m);
+	else
+		check_mapping(m);
+	return NULL;
+}
+
+void group_start(struct group *g)
+{
+	struct member *m;
+
+	for (m = g->members; m < g->members + g->nr; m++) {
+		if (!m->alive || m->running)
+			continue;
+		if (pthread_create(&m->thread, NULL, check_member, m))
+			die("cannot start a thread");
+		m->running = true;
+	}
+}
+
+/* Wait for @done of every running member. */
+static void wait_members(struct group *g, const char *what,
+			 bool (*done)(struct member *m, uint64_t want),
+			 const uint64_t *want)
+{
+	double end = now_seconds() + STALL_SECONDS;
+	struct member *m;
+
+	for (m = g->members; m < g->members + g->nr; m++) {
+		while (m->running && !m->vm.dead &&
+		       !done(m, want[m - g->members])) {
+			if (now_seconds() > end) {
+				vm_fail(&m->vm, "%s not within %d s", what,
+					STALL_SECONDS);
+				break;
+			}
+			sleep_ms(5);
+		}
+	}
+}
+
+static bool has_checked(struct member *m, uint64_t want)
+{
+	return m->vm.checked >= want;
+}
+
+static bool has_ballooned(struct member *m, uint64_t want)
+{
+	return m->vm.ballooned >= want;
+}
+
+static bool has_sent_gaps(struct member *m, uint64_t want)
+{
+	return m->vm.gaps_sent != want;
+}
+
+void group_wait_pass(struct group *g)
+{
+	uint64_t want[MAX_MEMBERS];
+	int i;
+
+	for (i = 0; i < g->nr; i++)
+		want[i] = g->members[i].vm.checked + g->pages + GUEST_BATCH;
+	wait_members(g, "a full pass", has_checked, want);
+}
+
+int group_balloon(struct group *g, unsigned int percent)
+{
+	uint64_t want[MAX_MEMBERS];
+	struct member *m;
+	int i;
+
+	for (i = 0; i < g->nr; i++) {
+		want[i] = percent;
+		g->members[i].vm.balloon = percent;
+	}
+	wait_members(g, "a balloon", has_ballooned, want);
+	for (m = g->members; m < g->members + g->nr; m++)
+		if (m->running && !m->vm.dead)
+			vm_balloon(&m->vm);
+	return group_any_dead(g) ? -1 : 0;
+}
+
+uint64_t group_gaps(struct group *g, uint64_t *gaps)
+{
+	uint64_t want[MAX_MEMBERS], longest = 0;
+	struct member *m;
+	int i;
+
+	for (i = 0; i < g->nr; i++) {
+		want[i] = g->members[i].vm.gaps_sent;
+		g->members[i].vm.send_gaps = true;
+	}
+	wait_members(g, "its gaps", has_sent_gaps, want);
+
+	memset(gaps, 0, GAPS_BUCKETS * sizeof(*gaps));
+	for (m = g->members; m < g->members + g->nr; m++) {
+		if (!m->running || m->vm.dead)
+			continue;
+		for (i = 0; i < GAPS_BUCKETS; i++)
+			gaps[i] += m->vm.gaps[i];
+		if (m->vm.longest_gap > longest)
+			longest = m->vm.longest_gap;
+		memset(m->vm.gaps, 0, sizeof(m->vm.gaps));
+		m->vm.longest_gap = 0;
+	}
+	return longest;
+}
+
+void group_stop_member(struct member *m)
+{
+	if (!m->running)
+		return;
+	m->vm.stop = true;
+	pthread_join(m->thread, NULL);
+	m->running = false;
+}
+
+void group_destroy_member(struct member *m)
+{
+	group_stop_member(m);
+	if (m->alive)
+		vm_destroy(&m->vm);
+	m->alive = false;
+}
+
+bool group_any_dead(struct group *g)
+{
+	bool dead = false;
+	int i;
+
+	for (i = 0; i < g->nr; i++) {
+		struct member *m = &g->members[i];
+
+		if (!m->alive || !m->vm.dead)
+			continue;
+		note("guest %d died: %s", i, m->vm.error);
+		dead = true;
+	}
+	return dead;
+}
+
+uint64_t group_checked(struct group *g)
+{
+	uint64_t checked = 0;
+	int i;
+
+	for (i = 0; i < g->nr; i++)
+		checked += g->members[i].vm.checked;
+	return checked;
+}
+
+uint64_t group_mismatches(struct group *g)
+{
+	uint64_t mismatches = 0;
+	int i;
+
+	for (i = 0; i < g->nr; i++)
+		mismatches += g->members[i].vm.mismatches;
+	return mismatches;
+}
+
+long long group_stat(struct group *g, const char *name, bool vcpu)
+{
+	long long sum = -1, value;
+	struct member *m;
+
+	for (m = g->members; m < g->members + g->nr; m++) {
+		if (!m->alive || !g->mode->vm)
+			continue;
+		value = kvm_stat(vcpu ? m->vm.vcpu_fd : m->vm.fd, name);
+		if (value >= 0)
+			sum = sum < 0 ? value : sum + value;
+	}
+	return sum;
+}
