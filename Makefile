@@ -29,6 +29,12 @@ selftests: ## build the KVM selftests for ARCH=arm64|x86
 demo: ## show compaction with protected VMs, stock and feature: ARCH=arm64|x86
 	@$(S)/demo $(ARCH)
 
+bench: ## all benchmarks, within an hour: ARCH=arm64|x86 (resumes)
+	@ARCH=$(ARCH) $(S)/bench full
+
+bench-quick: ## the same on a smaller scale, within ten minutes
+	@ARCH=$(ARCH) $(S)/bench quick
+
 check: ## everything that CI checks; CHECK=glob or ARCH= for a part of it
 	@$(S)/check "$(CHECK)" $(if $(filter command%,$(origin ARCH)),$(ARCH))
 
@@ -59,5 +65,5 @@ clean: ## remove logs and results
 distclean: ## remove the whole cache: sources and builds
 	@$(S)/clean all
 
-.PHONY: help setup source image selftests demo check lint edit patches \
+.PHONY: help setup source image selftests demo bench bench-quick check lint edit patches \
 	series check-series apply unapply clean distclean

@@ -9,6 +9,7 @@ static const struct command {
 	const char *what;
 } commands[] = {
 	{ "frag", cmd_frag, "scatter free memory between guests and compact" },
+	{ "run", cmd_run, "one variant of a scenario, step by step" },
 	{ "report", cmd_report, "the demo's boots: table, maps, verdict" },
 	{ "compare", cmd_compare, "compare two result sets, figure by figure" },
 	{ "selftest", cmd_selftest, "check the analysis on known input" },

@@ -14,6 +14,7 @@
 #include "json.h"
 #include "map.h"
 #include "result.h"
+#include "scenario.h"
 #include "stats.h"
 #include "trace.h"
 
@@ -417,6 +418,65 @@ static void test_balloon(void)
 	      "none and all");
 }
 
+static const char good_scenario[] =
+	"# comment\n"
+	"what = a test\n"
+	"memory=512M\n"
+	"runs = 5\n"
+	"quick.runs = 2\n"
+	"guests = 4\nsize = 3M\norder = sequential\nclock = instructions\n"
+	"variant = stock stock anon-vm\n"
+	"variant = feature feature private\n"
+	"step = fill\n"
+	"step = work 3 1\n"
+	"step = measure x bogo/s higher echo  a | wc -c\n";
+
+static bool refused(const char *text, const char *why)
+{
+	struct scenario s;
+
+	return !scenario_parse(&s, "bad", text, false) && s.error &&
+	       strstr(s.error, why);
+}
+
+static void test_scenario(void)
+{
+	struct scenario s;
+	uint64_t size;
+
+	check(scenario_parse(&s, "good", good_scenario, false),
+	      "a scenario is read");
+	check(s.runs == 5 && s.guests == 4 && s.size == 3 * MIB &&
+	      s.sequential && s.instructions && !strcmp(s.memory, "512M"),
+	      "its settings");
+	check(s.nr_variants == 2 && scenario_variant(&s, "feature") &&
+	      scenario_variant(&s, "feature")->mode == mode_find("private") &&
+	      !scenario_variant(&s, "control"), "its variants");
+	check(s.nr_steps == 3 && s.steps[1].argc == 2 &&
+	      !strcmp(s.steps[1].argv[1], "1") &&
+	      !strcmp(s.steps[2].argv[3], "echo  a | wc -c"), "its steps");
+	check(scenario_parse(&s, "good", good_scenario, true) && s.runs == 2,
+	      "quick runs have settings of their own");
+
+	check(refused("what = x\nmemoy = 1G\n", "line 2: no such setting"),
+	      "an unknown setting is refused, and where it is");
+	check(refused("step = dance\n", "no such step") &&
+	      refused("step = cma\n", "cma SIZE") &&
+	      refused("step = fill now\n", "step = fill"),
+	      "steps that are none are refused");
+	check(refused("variant = a b c\n", "no such mode") &&
+	      refused("variant = a b\n", "variant = NAME"),
+	      "variants that are none are refused");
+	check(refused("runs = many\n", "not a value") &&
+	      refused("size = 12\n", "not a value") &&
+	      refused("what\n", "not key = value") &&
+	      refused("what = x\n", "no variants"),
+	      "values that are none are refused");
+	check(parse_size("2M", &size) && size == 2 * MIB &&
+	      parse_size("1G", &size) && size == 1024 * MIB &&
+	      !parse_size("M", &size) && !parse_size("1MB", &size), "sizes");
+}
+
 int cmd_selftest(int argc, char **argv)
 {
 	(void)argc;
@@ -431,6 +491,7 @@ int cmd_selftest(int argc, char **argv)
 	test_pattern();
 	test_gaps();
 	test_balloon();
+	test_scenario();
 	test_stats();
 	test_compare();
 	test_result_files();

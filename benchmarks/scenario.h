@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Scenarios: plain files that say what machine to boot, what guests to run
+ * in it, and what to do and measure, step by step. See scenarios/README.
+ */
+#ifndef GMEM_BENCH_SCENARIO_H
+#define GMEM_BENCH_SCENARIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "group.h"
+
+#define MAX_ARGS	8
+#define MAX_VARIANTS	8
+
+/* One thing to do. */
+struct verb {
+	const char *name;
+	int min_args, max_args;
+	bool command;		/* the last argument is the rest of the line */
+	const char *usage;
+};
+
+struct step {
+	const struct verb *verb;
+	int argc;
+	char *argv[MAX_ARGS];
+};
+
+/* A kernel, and what the guests on it are made of. */
+struct variant {
+	char *name;
+	char *kernel;		/* as scripts/image knows it */
+	const struct mode *mode;
+};
+
+struct scenario {
+	char *name;		/* of the file */
+	char *what;
+
+	/* For the runner. */
+	char *arch;		/* NULL: any */
+	char *memory;
+	char *append;		/* to the kernel's command line */
+	char *el2;		/* run-qemu's mode */
+	char *disk;		/* size of an empty one, or "none" */
+	uint64_t cpus;
+	uint64_t timeout;	/* seconds */
+	uint64_t runs;		/* fresh boots of each variant */
+	bool rootfs;		/* needs Debian's programs */
+	bool instructions;	/* the clock counts them */
+
+	/* The guests. */
+	uint64_t guests;
+	uint64_t size;		/* bytes of each */
+	uint64_t interleave;	/* pages that one takes at a time */
+	bool sequential;
+	uint64_t rest_us;
+
+	struct variant variants[MAX_VARIANTS];
+	int nr_variants;
+	struct step *steps;
+	int nr_steps;
+
+	char *error;
+};
+
+/*
+ * Parse the file at @path; what it says of quick runs counts if @quick.
+ * False, and @s->error, where something is wrong with it.
+ */
+bool scenario_load(struct scenario *s, const char *path, bool quick);
+bool scenario_parse(struct scenario *s, const char *name, const char *text,
+		    bool quick);
+const struct variant *scenario_variant(const struct scenario *s,
+				       const char *name);
+/* "64M" and the like. False where it is none. */
+bool parse_size(const char *text, uint64_t *size);
+
+/* What the runner needs to know, as lines of "key value". */
+void scenario_plan(FILE *out, const struct scenario *s);
+
+/* What can be done in a step; ends with one without a name. In run.c. */
+extern const struct verb verbs[];
+
+#endif
