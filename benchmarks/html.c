@@ -1,0 +1,620 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * gmem-bench html: a result set as one page that needs nothing else. The
+ * plots are SVG, drawn by gnuplot and put into the page.
+ */
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "compare.h"
+#include "map.h"
+#include "result.h"
+
+#define MAX_NAMES	256
+
+/* Names in the order in which they should be shown. */
+struct names {
+	const char *name[MAX_NAMES];
+	int nr;
+};
+
+struct page {
+	FILE *out;
+	struct result_set *set;
+	char dir[64];		/* for gnuplot's output */
+	int nr_plots;
+};
+
+static void names_add(struct names *names, const char *name)
+{
+	int i;
+
+	for (i = 0; i < names->nr; i++)
+		if (!strcmp(names->name[i], name))
+			return;
+	if (names->nr < MAX_NAMES)
+		names->name[names->nr++] = name;
+}
+
+static const char *scenario_of(const struct json *run)
+{
+	return json_get_string(run, "scenario");
+}
+
+static const char *variant_of(const struct json *run)
+{
+	return json_get_string(run, "variant");
+}
+
+static void find_scenarios(const struct result_set *set, struct names *names)
+{
+	size_t i;
+
+	for (i = 0; i < set->nr_runs; i++)
+		names_add(names, scenario_of(set->runs[i]));
+}
+
+static bool has_variant(const struct result_set *set, const char *scenario,
+			const char *variant)
+{
+	size_t i;
+
+	for (i = 0; i < set->nr_runs; i++)
+		if (!strcmp(scenario_of(set->runs[i]), scenario) &&
+		    !strcmp(variant_of(set->runs[i]), variant))
+			return true;
+	return false;
+}
+
+/* The first one is what the others are compared with. */
+static void find_variants(const struct result_set *set, const char *scenario,
+			  struct names *names)
+{
+	static const char *const usual[] = { "stock", "feature", "control" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(usual); i++)
+		if (has_variant(set, scenario, usual[i]))
+			names_add(names, usual[i]);
+	for (i = 0; i < set->nr_runs; i++)
+		if (!strcmp(scenario_of(set->runs[i]), scenario))
+			names_add(names, variant_of(set->runs[i]));
+}
+
+static void subset(const struct result_set *set, const char *scenario,
+		   const char *variant, struct result_set *out)
+{
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < set->nr_runs; i++)
+		if (!strcmp(scenario_of(set->runs[i]), scenario) &&
+		    !strcmp(variant_of(set->runs[i]), variant))
+			result_set_add(out, set->runs[i]);
+}
+
+/* The run to draw: the first one that did not fail. */
+static struct json *shown_run(const struct result_set *set,
+			      const char *scenario, const char *variant)
+{
+	size_t i;
+
+	for (i = 0; i < set->nr_runs; i++)
+		if (!strcmp(scenario_of(set->runs[i]), scenario) &&
+		    !strcmp(variant_of(set->runs[i]), variant) &&
+		    !result_failed(set->runs[i]))
+			return set->runs[i];
+	return NULL;
+}
+
+static void put_text(FILE *out, const char *text)
+{
+	for (; text && *text; text++) {
+		switch (*text) {
+		case '<':
+			fputs("&lt;", out);
+			break;
+		case '>':
+			fputs("&gt;", out);
+			break;
+		case '&':
+			fputs("&amp;", out);
+			break;
+		case '"':
+			fputs("&quot;", out);
+			break;
+		default:
+			fputc(*text, out);
+		}
+	}
+}
+
+static void put_number(FILE *out, double value)
+{
+	int digits = fabs(value) < 10 ? 3 : fabs(value) < 1000 ? 2 : 0;
+
+	if (value == floor(value) && fabs(value) < 1e15)
+		digits = 0;
+	fprintf(out, "%.*f", digits, value);
+}
+
+/* Begin a plot: a pipe to gnuplot, with the terminal set up. */
+static FILE *plot_begin(struct page *page, int height)
+{
+	FILE *gp = popen("gnuplot", "w");
+
+	if (!gp)
+		die("cannot start gnuplot: %m");
+	fprintf(gp, "set terminal svg size 900,%d dynamic font 'sans,15' background 'white'\n"
+		"set output '%s/%d.svg'\n", height, page->dir, page->nr_plots);
+	return gp;
+}
+
+static void put_base64(FILE *out, const char *data, size_t len)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t i;
+
+	for (i = 0; i < len; i += 3) {
+		size_t left = len - i;
+		uint32_t bits = (unsigned char)data[i] << 16;
+
+		if (left > 1)
+			bits |= (unsigned char)data[i + 1] << 8;
+		if (left > 2)
+			bits |= (unsigned char)data[i + 2];
+		fputc(digits[bits >> 18], out);
+		fputc(digits[(bits >> 12) & 63], out);
+		fputc(left > 1 ? digits[(bits >> 6) & 63] : '=', out);
+		fputc(left > 2 ? digits[bits & 63] : '=', out);
+	}
+}
+
+/* Draw it, and put it into the page. */
+static void plot_end(struct page *page, FILE *gp, const char *caption)
+{
+	char path[128], *svg, *start;
+
+	fputs("unset output\n", gp);
+	if (pclose(gp))
+		die("gnuplot failed (is it installed?)");
+	snprintf(path, sizeof(path), "%s/%d.svg", page->dir, page->nr_plots++);
+	svg = read_text(path);
+	start = svg ? strstr(svg, "<svg") : NULL;
+	if (!start)
+		die("gnuplot has drawn nothing");
+	unlink(path);
+	/* Each drawing numbers its parts from one: they share a page here. */
+	fprintf(page->out, "<figure><img alt=\"");
+	put_text(page->out, caption);
+	fputs("\" src=\"data:image/svg+xml;base64,", page->out);
+	put_base64(page->out, start, strlen(start));
+	fputs("\"><figcaption>", page->out);
+	put_text(page->out, caption);
+	fputs("</figcaption></figure>\n", page->out);
+	free(svg);
+}
+
+static size_t nr_members(const struct json *list)
+{
+	const struct json *member;
+	size_t nr = 0;
+
+	for (member = list ? list->child : NULL; member; member = member->next)
+		nr++;
+	return nr;
+}
+
+static const char *const colors[] = {
+	"#c62828", "#1565c0", "#2e7d32", "#ef6c00", "#6a1b9a", "#00838f",
+	"#5f6368", "#ad1457",
+};
+
+/* Free memory in large blocks, over the time of the run. */
+static void put_curves(struct page *page, const char *scenario,
+		       const struct names *variants)
+{
+	struct json *run, *reading, *first = NULL;
+	int i, drawn = 0;
+	FILE *gp;
+
+	for (i = 0; i < variants->nr; i++) {
+		run = shown_run(page->set, scenario, variants->name[i]);
+		if (run && nr_members(json_get(run, "readings")) > 2)
+			first = run;
+	}
+	if (!first)
+		return;
+
+	gp = plot_begin(page, 420);
+	fputs("set key outside top center horizontal\n"
+	      "set xlabel 'reading'\nset ylabel 'free memory in order >= 9, percent'\n"
+	      "set yrange [0:100]\nset grid ytics lc rgb '#dddddd'\n"
+	      "set xtics rotate by -40 font ',11' nomirror\nset bmargin 8\n"
+	      "set border 3\n", gp);
+	for (i = 0; i < variants->nr; i++) {
+		int n = 0;
+
+		run = shown_run(page->set, scenario, variants->name[i]);
+		if (!run)
+			continue;
+		fprintf(gp, "$v%d << EOD\n", i);
+		for (reading = json_get(run, "readings")->child; reading;
+		     reading = reading->next)
+			fprintf(gp, "%d \"%s\" %g\n", n++,
+				json_get_string(reading, "name"),
+				json_get_number(json_get(reading, "buddy"),
+						"share_order9", 0));
+		fputs("EOD\n", gp);
+	}
+	fputs("plot ", gp);
+	for (i = 0; i < variants->nr; i++) {
+		if (!shown_run(page->set, scenario, variants->name[i]))
+			continue;
+		fprintf(gp, "%s$v%d using 1:3:xtic(2) with linespoints pt 7 ps 0.6 lw 2 lc rgb '%s' title '%s'",
+			drawn++ ? ", " : "", i, colors[i % ARRAY_SIZE(colors)],
+			variants->name[i]);
+	}
+	fputc('\n', gp);
+	plot_end(page, gp,
+		 "Share of the free memory that is in blocks of 2 MiB or more, at each reading (run 1)");
+}
+
+/* One row of the map: runs of blocks that look alike, as one box each. */
+static void map_row(FILE *gp, const struct json *census, size_t row)
+{
+	const char *letters = json_get_string(census, "letters");
+	const char *fill = json_get_string(census, "fill");
+	size_t i, start = 0;
+
+	for (i = 1; letters && fill && letters[0]; i++) {
+		uint32_t rgb = map_rgb(letters[start], fill[start] - '0');
+
+		if (letters[i] && map_rgb(letters[i], fill[i] - '0') == rgb)
+			continue;
+		fprintf(gp, "%g %zu %g %u\n", (start + i) / 2.0, row,
+			(i - start) / 2.0, rgb);
+		start = i;
+		if (!letters[i])
+			break;
+	}
+}
+
+static void put_map(struct page *page, const char *scenario,
+		    const char *variant)
+{
+	struct json *run = shown_run(page->set, scenario, variant);
+	struct json *readings = json_get(run, "readings"), *reading;
+	size_t rows = nr_members(readings), row = 0;
+	char caption[256];
+	FILE *gp;
+
+	if (rows < 3)
+		return;
+	gp = plot_begin(page, 110 + 20 * rows);
+	fputs("$map << EOD\n", gp);
+	for (reading = readings->child; reading; reading = reading->next)
+		map_row(gp, json_get(reading, "census"), row++);
+	fputs("EOD\nset ytics (", gp);
+	for (reading = readings->child, row = 0; reading;
+	     reading = reading->next, row++)
+		fprintf(gp, "%s\"%s\" %zu", row ? ", " : "",
+			json_get_string(reading, "name"), row);
+	fprintf(gp, ") font ',12' scale 0\nset yrange [%zu.5:-0.5]\n", rows - 1);
+	fprintf(gp, "set xrange [0:%zu]\nset xlabel 'block of 2 MiB'\n",
+		strlen(json_get_string(json_get(readings->child, "census"),
+				       "letters")));
+	fputs("set border 1 lc rgb '#aaaaaa'\nset xtics nomirror\nunset key\n"
+	      "plot $map using 1:2:3:(0.45):4 with boxxyerror fs solid noborder lc rgb variable\n",
+	      gp);
+	snprintf(caption, sizeof(caption),
+		 "%s: every block of 2 MiB over time, from the top down (run 1)",
+		 variant);
+	plot_end(page, gp, caption);
+}
+
+static double histogram_total(const struct json *histogram)
+{
+	struct json *buckets = json_get(histogram, "buckets"), *bucket;
+	double total = 0;
+
+	for (bucket = buckets ? buckets->child : NULL; bucket;
+	     bucket = bucket->next)
+		total += bucket->last->number;
+	return total;
+}
+
+/* Fewer values than that are no distribution. */
+#define MIN_VALUES	20
+
+/* Share of the values that are larger than each, both axes logarithmic. */
+static void put_distributions(struct page *page, const char *scenario,
+			      const struct names *variants)
+{
+	char plot[8192] = "";
+	size_t len = 0;
+	int i, n = 0;
+	FILE *gp = NULL;
+
+	for (i = 0; i < variants->nr; i++) {
+		struct json *run = shown_run(page->set, scenario,
+					     variants->name[i]);
+		struct json *h = json_get(run, "histograms"), *b;
+
+		for (h = h ? h->child : NULL; h; h = h->next) {
+			double total = histogram_total(h), left = total;
+
+			if (total < MIN_VALUES || len > sizeof(plot) - 300)
+				continue;
+			if (!gp)
+				gp = plot_begin(page, 460);
+			fprintf(gp, "$h%d << EOD\n", n);
+			for (b = json_get(h, "buckets")->child; b; b = b->next) {
+				fprintf(gp, "%g %g\n",
+					b->child->number / 1000, left / total);
+				left -= b->last->number;
+				if (!b->next)
+					fprintf(gp, "%g %g\n",
+						b->child->number / 1000,
+						0.5 / total);
+			}
+			fputs("EOD\n", gp);
+			len += snprintf(plot + len, sizeof(plot) - len,
+					"%s$h%d with steps lw 2 lc rgb '%s' dt %d title '%s, %s' noenhanced",
+					n ? ", " : "plot ", n,
+					colors[n % ARRAY_SIZE(colors)],
+					1 + n / (int)ARRAY_SIZE(colors),
+					json_get_string(h, "name"),
+					variants->name[i]);
+			n++;
+		}
+	}
+	if (!gp)
+		return;
+	fputs("set logscale xy\nset xlabel 'microseconds'\n"
+	      "set ylabel 'share that takes longer'\nset format y '10^{%L}'\n"
+	      "set grid lc rgb '#dddddd'\nset border 3\nset tics nomirror\n"
+	      "set key outside bottom center horizontal font ',12'\n", gp);
+	fprintf(gp, "%s\n", plot);
+	plot_end(page, gp,
+		 "Distributions: how large a share takes longer than so many microseconds (run 1, both axes logarithmic)");
+}
+
+static void put_cell(FILE *out, const struct comparison *c, bool base)
+{
+	const struct samples *s = base ? &c->a : &c->b;
+	const char *class = "";
+
+	if (!base && c->significant && c->difference &&
+	    c->better != BETTER_NONE)
+		class = (c->difference > 0) == (c->better == BETTER_HIGHER) ?
+			" class=\"better\"" : " class=\"worse\"";
+	fprintf(out, "<td%s>", class);
+	if (!s->nr) {
+		fputs("&ndash;</td>", out);
+		return;
+	}
+	put_number(out, s->mean);
+	if (s->nr > 1) {
+		fputs(" <small>&plusmn; ", out);
+		put_number(out, s->deviation);
+		fputs("</small>", out);
+	}
+	if (!base && c->a.nr && isfinite(c->difference))
+		fprintf(out, "<br><small>%+.1f %%%s</small>", c->difference,
+			c->significant ? " *" : c->p < 0 ? " ?" : "");
+	fputs("</td>", out);
+}
+
+static struct comparison *find_row(struct compare *cmp, const char *name)
+{
+	struct comparison *c;
+
+	for (c = cmp->first; c; c = c->next)
+		if (!strcmp(c->name, name))
+			return c;
+	return NULL;
+}
+
+static void put_row(struct page *page, struct compare *cmps,
+		    const struct names *variants, const struct comparison *row)
+{
+	int i;
+
+	fputs("<tr><th>", page->out);
+	put_text(page->out, row->name);
+	fputs(" <small>", page->out);
+	put_text(page->out, row->unit);
+	fputs("</small></th>", page->out);
+	for (i = 0; i < variants->nr; i++) {
+		struct comparison *c = find_row(&cmps[i], row->name);
+
+		if (c)
+			put_cell(page->out, c, !i);
+		else
+			fputs("<td>&ndash;</td>", page->out);
+	}
+	fputs("</tr>\n", page->out);
+}
+
+static size_t good_runs(const struct result_set *set)
+{
+	size_t nr = 0, i;
+
+	for (i = 0; i < set->nr_runs; i++)
+		nr += !result_failed(set->runs[i]);
+	return nr;
+}
+
+static void put_table(struct page *page, const char *scenario,
+		      const struct names *variants)
+{
+	struct compare *cmps = xcalloc(variants->nr, sizeof(*cmps));
+	struct names shown = { 0 };
+	struct result_set base, other;
+	struct comparison *c;
+	int i;
+
+	subset(page->set, scenario, variants->name[0], &base);
+	fputs("<div class=\"wide\"><table><tr><th></th>", page->out);
+	for (i = 0; i < variants->nr; i++) {
+		cmps[i] = (struct compare) { .alpha = 0.05, .threshold = 5 };
+		subset(page->set, scenario, variants->name[i], &other);
+		/* The two sets differ in their variant only, as it is wanted. */
+		if (!compare_sets(&cmps[i], &base, &other))
+			die("%s", cmps[i].error);
+		fprintf(page->out, "<th>%s <small>%zu runs</small></th>",
+			variants->name[i], good_runs(&other));
+	}
+	fputs("</tr>\n", page->out);
+	for (i = 0; i < variants->nr; i++) {
+		for (c = cmps[i].first; c; c = c->next) {
+			int before = shown.nr;
+
+			names_add(&shown, c->name);
+			if (shown.nr > before)
+				put_row(page, cmps, variants, c);
+		}
+	}
+	fputs("</table></div>\n", page->out);
+	free(cmps);
+}
+
+static void put_failures(struct page *page, const char *scenario)
+{
+	struct json *why;
+	size_t i;
+
+	for (i = 0; i < page->set->nr_runs; i++) {
+		struct json *run = page->set->runs[i];
+
+		if (strcmp(scenario_of(run), scenario) || !result_failed(run))
+			continue;
+		why = json_get(run, "failed");
+		fprintf(page->out, "<p class=\"worse\">%s, run %.0f, failed and does not count: ",
+			variant_of(run), json_get_number(run, "run", 0));
+		put_text(page->out, why && why->child ? why->child->string :
+			 "it does not say why");
+		fputs("</p>\n", page->out);
+	}
+}
+
+static void put_scenario(struct page *page, const char *scenario)
+{
+	struct names variants = { 0 };
+	struct json *run;
+	int i;
+
+	find_variants(page->set, scenario, &variants);
+	fprintf(page->out, "<h2 id=\"%s\">%s</h2>\n", scenario, scenario);
+	put_failures(page, scenario);
+	for (i = 0, run = NULL; i < variants.nr && !run; i++)
+		run = shown_run(page->set, scenario, variants.name[i]);
+	if (!run)
+		return;
+	fputs("<p>", page->out);
+	put_text(page->out, json_get_string(run, "what"));
+	fprintf(page->out, ". Clock: %s.</p>\n",
+		json_get_string(run, "clock"));
+	put_curves(page, scenario, &variants);
+	for (i = 0; i < variants.nr; i++)
+		put_map(page, scenario, variants.name[i]);
+	put_distributions(page, scenario, &variants);
+	put_table(page, scenario, &variants);
+}
+
+static void put_head(struct page *page, const struct names *scenarios)
+{
+	struct json *run = page->set->runs[0];
+	int i;
+
+	fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+	      "<title>guest_memfd migration: benchmarks</title>\n<style>\n"
+	      "body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 0 auto; padding: 0 1em; color: #222; }\n"
+	      "figure { margin: 1em 0; } img { width: 100%; height: auto; }\n"
+	      "figcaption, small { color: #555; font-size: 85%; }\n"
+	      ".wide { overflow-x: auto; }\n"
+	      "table { border-collapse: collapse; font-size: 90%; }\n"
+	      "th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }\n"
+	      "tr th:first-child { text-align: left; font-weight: normal; }\n"
+	      ".better { background: #dcefdc; } .worse { background: #fbdcdc; }\n"
+	      ".f { background: #dcefdc; } .p { background: #c62828; } .m { background: #1565c0; } .k { background: #5f6368; }\n"
+	      ".key { display: inline-block; width: 1em; height: 1em; vertical-align: -.15em; margin: 0 .3em 0 1em; }\n"
+	      "</style></head><body>\n<h1>guest_memfd migration: benchmarks</h1>\n",
+	      page->out);
+	fputs("<p>Kernel ", page->out);
+	put_text(page->out, json_get_string(json_get(run, "kernel"),
+					    "release"));
+	fputs(" on ", page->out);
+	put_text(page->out, json_get_string(json_get(run, "kernel"),
+					    "machine"));
+	fputs("; benchmarks ", page->out);
+	put_text(page->out, json_get_string(json_get(run, "labels"), "git"));
+	fprintf(page->out, "; %zu runs, each from a fresh boot.</p>\n",
+		page->set->nr_runs);
+	fputs("<p>Emulated machines tell how much memory ends up where, and how many instructions "
+	      "something takes. They tell nothing of caches, TLBs and real time: seconds of the wall "
+	      "clock are for comparing kernels, not for planning.</p>\n"
+	      "<p>* significant: Welch's t-test, two-sided, p &lt; 0.05, against the first column; "
+	      "? too few runs to say. Values are means &plusmn; sample deviation. "
+	      "Green: better; red: worse.</p>\n"
+	      "<p>Maps:<span class=\"key f\"></span>free<span class=\"key p\"></span>guests' private memory"
+	      "<span class=\"key m\"></span>movable<span class=\"key k\"></span>kernel and the like; "
+	      "the paler, the emptier.</p>\n<ul>\n", page->out);
+	for (i = 0; i < scenarios->nr; i++)
+		fprintf(page->out, "<li><a href=\"#%s\">%s</a></li>\n",
+			scenarios->name[i], scenarios->name[i]);
+	fputs("</ul>\n", page->out);
+}
+
+static void usage(void)
+{
+	fputs("usage: gmem-bench html --out=FILE SET\n"
+	      "The result set SET as a page with tables and plots (needs gnuplot).\n",
+	      stderr);
+	exit(2);
+}
+
+int cmd_html(int argc, char **argv)
+{
+	struct page page = { .dir = "/tmp/gmem-bench.XXXXXX" };
+	const char *value, *path = NULL, *out = NULL;
+	struct names scenarios = { 0 };
+	struct result_set set;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (option(argv[i], "out", &value))
+			out = value;
+		else if (*argv[i] != '-' && !path)
+			path = argv[i];
+		else
+			usage();
+	}
+	if (!path || !out)
+		usage();
+	if (!result_set_load(&set, path))
+		die("%s", set.error);
+	page.set = &set;
+	page.out = fopen(out, "w");
+	if (!page.out)
+		die("cannot write %s: %m", out);
+	if (!mkdtemp(page.dir))
+		die("cannot make a directory in /tmp: %m");
+
+	find_scenarios(&set, &scenarios);
+	put_head(&page, &scenarios);
+	for (i = 0; i < scenarios.nr; i++)
+		put_scenario(&page, scenarios.name[i]);
+	fputs("</body></html>\n", page.out);
+	rmdir(page.dir);
+	if (fclose(page.out))
+		die("cannot write %s: %m", out);
+	return 0;
+}
