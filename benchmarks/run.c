@@ -3,7 +3,8 @@
  * gmem-bench run: one variant of a scenario, step by step.
  *
  * A step that cannot do what it is asked to makes the run fail. The remaining
- * steps are done all the same, as far as they can be, for what they show.
+ * steps are done all the same, as far as they can be, for what they show. But
+ * a guest that died is the end: its memory was free for everything after it.
  */
 #include <ctype.h>
 #include <math.h>
@@ -181,8 +182,6 @@ static void step_stop(struct run *r, const struct step *step)
 
 	if (!need_guests(r, "stop", false))
 		return;
-	if (group_any_dead(&r->group))
-		result_fail(r->result, "guests died");
 	for (i = 0; i < r->group.nr; i++)
 		if (!strcmp(which, "all") ||
 		    !strcmp(which, i % 2 ? "odd" : "even") ||
@@ -228,8 +227,7 @@ static void step_balloon(struct run *r, const struct step *step)
 	drain_pcp();
 	buddy_read(&buddy);
 	before = buddy_free_pages(&buddy);
-	if (group_balloon(&r->group, percent))
-		result_fail(r->result, "balloon: guests died");
+	group_balloon(&r->group, percent);
 	drain_pcp();
 	buddy_read(&buddy);
 	figure(r, "balloon", "returned", "%", BETTER_HIGHER, expected ?
@@ -441,9 +439,15 @@ static void moves_figures(struct run *r, const char *kind)
 	     pages.nr, folios.nr);
 	if (pages.nr)
 		distribution(r, name, &pages);
+	else
+		result_fail(r->result, "%s: no pages were moved", kind);
 	snprintf(name, sizeof(name), "folio_%s", kind);
 	if (folios.nr)
 		distribution(r, name, &folios);
+	else if (!strcmp(kind, "guests") &&
+		 r->variant->mode->memory == VM_MEM_GMEM_MIGRATABLE)
+		result_fail(r->result, "%s: none of their pages were moved",
+			    kind);
 }
 
 static void step_moves(struct run *r, const struct step *step)
@@ -748,11 +752,20 @@ const struct verb verbs[ARRAY_SIZE(actions) + 1] = {
 	{ 0 },
 };
 
-static void do_step(struct run *r, const struct step *step)
+static bool guests_died(struct run *r, const char *when)
+{
+	if (!r->group.members || !group_any_dead(&r->group))
+		return false;
+	result_fail(r->result, "guests died, in %s or before", when);
+	return true;
+}
+
+static bool do_step(struct run *r, const struct step *step)
 {
 	note("step: %s%s%s", step->verb->name, step->argc ? " " : "",
 	     step->argc ? step->argv[0] : "");
 	actions[step->verb - verbs](r, step);
+	return !guests_died(r, step->verb->name);
 }
 
 /*
@@ -779,7 +792,7 @@ static void check_clock(struct run *r)
 	}
 }
 
-static void finish_guests(struct run *r)
+static void finish_guests(struct run *r, bool died)
 {
 	struct group *g = &r->group;
 	uint64_t wrong;
@@ -787,11 +800,12 @@ static void finish_guests(struct run *r)
 
 	if (!g->members)
 		return;
-	group_wait_pass(g);
+	if (!died) {
+		group_wait_pass(g);
+		guests_died(r, "their last pass");
+	}
 	for (i = 0; i < g->nr; i++)
 		group_stop_member(&g->members[i]);
-	if (group_any_dead(g))
-		result_fail(r->result, "guests died");
 	wrong = group_mismatches(g);
 	if (wrong)
 		result_fail(r->result, "%llu pages were not as the guests had left them",
@@ -825,14 +839,15 @@ static void describe(struct run *r)
 
 static void run_steps(struct run *r)
 {
+	bool died = false;
 	int i;
 
-	for (i = 0; i < r->scenario->nr_steps; i++)
-		do_step(r, &r->scenario->steps[i]);
+	for (i = 0; i < r->scenario->nr_steps && !died; i++)
+		died = !do_step(r, &r->scenario->steps[i]);
 	for (i = 0; i < MAX_LOADS; i++)
 		if (r->loads[i].pid)
 			end_load(r, &r->loads[i]);
-	finish_guests(r);
+	finish_guests(r, died);
 	json_add(r->result, "backends", trace_backends());
 	json_add(r->result, "compaction_ends", trace_compaction());
 }

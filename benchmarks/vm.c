@@ -55,6 +55,8 @@ static int vm_alloc_memory(struct vm *vm)
 	}
 	/* Single pages are what interleaves; errors mean there are no others. */
 	madvise(vm->mem, vm->mem_size, MADV_NOHUGEPAGE);
+	/* A fork copies pinned pages, and the guest would lose those at EL2. */
+	madvise(vm->mem, vm->mem_size, MADV_DONTFORK);
 	return 0;
 }
 
