@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -249,6 +250,27 @@ static bool check_mapped_page(struct member *m, uint64_t page, uint64_t *last)
 	return !wrong;
 }
 
+static uint64_t thread_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* Between two batches: leave the CPU to what the guests are here to meet. */
+static void rest(struct member *m)
+{
+	m->cpu_ns += thread_ns() - m->rested;
+	usleep(m->group->rest_us);
+	while (m->group->paused) {
+		m->resting = true;
+		usleep(1000);
+	}
+	m->resting = false;
+	m->rested = thread_ns();
+}
+
 static void check_mapping(struct member *m)
 {
 	struct vm *vm = &m->vm;
@@ -263,7 +285,7 @@ static void check_mapping(struct member *m)
 			vm->checked++;
 			if (page % GUEST_BATCH)
 				continue;
-			usleep(m->group->rest_us);
+			rest(m);
 			obey(m);
 			if (vm->stop)
 				return;
@@ -278,8 +300,7 @@ static void check_guest(struct member *m)
 	for (;;) {
 		switch (vm_run(&m->vm)) {
 		case VM_CHECKED:
-			/* Leave the CPU to what the guests are here to meet. */
-			usleep(m->group->rest_us);
+			rest(m);
 			break;
 		case VM_STOPPED:
 			return;
@@ -350,6 +371,21 @@ static bool has_ballooned(struct member *m, uint64_t want)
 static bool has_sent_gaps(struct member *m, uint64_t want)
 {
 	return m->vm.gaps_sent != want;
+}
+
+static bool is_resting(struct member *m, uint64_t want)
+{
+	(void)want;
+	return m->resting;
+}
+
+void group_pause(struct group *g, bool pause)
+{
+	uint64_t want[MAX_MEMBERS] = { 0 };
+
+	g->paused = pause;
+	if (pause)
+		wait_members(g, "a pause", is_resting, want);
 }
 
 void group_wait_pass(struct group *g)
@@ -456,6 +492,16 @@ uint64_t group_mismatches(struct group *g)
 	for (i = 0; i < g->nr; i++)
 		mismatches += g->members[i].vm.mismatches;
 	return mismatches;
+}
+
+double group_cpu_ns(struct group *g)
+{
+	double ns = 0;
+	int i;
+
+	for (i = 0; i < g->nr; i++)
+		ns += g->members[i].cpu_ns;
+	return ns;
 }
 
 long long group_stat(struct group *g, const char *name, bool vcpu)

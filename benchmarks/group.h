@@ -37,6 +37,9 @@ struct member {
 	bool alive;		/* created, and not destroyed */
 	bool running;		/* its thread is */
 	uint64_t pass;
+	_Atomic uint64_t cpu_ns;	/* of checking, up to the last report */
+	uint64_t rested;	/* when it did last, on the thread's clock */
+	_Atomic bool resting;
 	pthread_t thread;
 	/* Of a mapping: what a guest keeps in its own memory. */
 	uint64_t gaps[GAPS_BUCKETS];
@@ -50,6 +53,7 @@ struct group {
 	uint64_t step;		/* that it takes at a time */
 	bool sequential;	/* one after the other, not in turns */
 	unsigned int rest_us;	/* pause of a member for every batch it checks */
+	_Atomic bool paused;
 	struct member *members;
 	/* Called for every tenth of the filling that is done. */
 	void (*filled)(void *arg, int percent);
@@ -63,6 +67,8 @@ int group_fill(struct group *g);
 void group_start(struct group *g);
 /* Every running member checks every page once more than it has by now. */
 void group_wait_pass(struct group *g);
+/* Have all that run stand still, once their batch is done, or go on. */
+void group_pause(struct group *g, bool pause);
 /* Stop checking, where it was started, and free what a member has. */
 void group_stop_member(struct member *m);
 void group_destroy_member(struct member *m);
@@ -80,6 +86,8 @@ uint64_t group_gaps(struct group *g, uint64_t *gaps);
 
 uint64_t group_checked(struct group *g);
 uint64_t group_mismatches(struct group *g);
+/* CPU time that it took to check what was, the host's work for it included. */
+double group_cpu_ns(struct group *g);
 /* A statistic of KVM's over all VMs, or vCPUs. -1 where there is none. */
 long long group_stat(struct group *g, const char *name, bool vcpu);
 

@@ -450,14 +450,64 @@ static void moves_figures(struct run *r, const char *kind)
 			    kind);
 }
 
+/* What checking their memory has cost the guests. */
+struct pass {
+	double ns, exits, pages;
+};
+
+static struct pass pass_now(struct run *r)
+{
+	struct group *g = &r->group;
+
+	return (struct pass) {
+		group_cpu_ns(g), group_stat(g, "exits", true), group_checked(g),
+	};
+}
+
+static struct pass pass_end(struct run *r, struct pass begin)
+{
+	struct pass end;
+
+	group_wait_pass(&r->group);
+	end = pass_now(r);
+	return (struct pass) {
+		end.ns - begin.ns, end.exits - begin.exits,
+		end.pages - begin.pages,
+	};
+}
+
+/*
+ * What a pass over memory that has moved costs the guests more than one before,
+ * for each of their pages: the faults where the backend has to unmap them.
+ */
+static void refault_figures(struct run *r, struct pass quiet, struct pass after)
+{
+	/* The two passes are not of the same length. */
+	double times = after.pages / quiet.pages;
+	double pages = r->group.nr * r->group.pages;
+	double ns = after.ns - quiet.ns * times;
+	double exits = after.exits - quiet.exits * times;
+
+	figure(r, "refault", "quiet", "ns/page", BETTER_NONE,
+	       quiet.ns / quiet.pages);
+	figure(r, "refault", "time", "ns/page", BETTER_LOWER, ns / pages);
+	if (!r->group.mode->vm)
+		return;
+	figure(r, "refault", "exits", "1/page", BETTER_LOWER, exits / pages);
+	/* Fewer are those of the clock. */
+	if (exits > pages / 10)
+		figure(r, "refault", "each", "ns", BETTER_LOWER, ns / exits);
+}
+
 static void step_moves(struct run *r, const struct step *step)
 {
 	const char *kind = step->argv[0];
+	struct pass quiet = { 0 }, begin = { 0 };
 	uint64_t size = 0, wrong;
 	char *mem = NULL;
 
 	if (!strcmp(kind, "guests")) {
-		if (!need_guests(r, "moves", false))
+		if (!need_guests(r, "moves", true))
 			return;
 	} else {
 		if (step->argc < 2 || !parse_size(step->argv[1], &size)) {
@@ -474,6 +524,13 @@ static void step_moves(struct run *r, const struct step *step)
 		result_fail(r->result, "this kernel cannot time moves");
 		return;
 	}
+	if (!mem) {
+		/* After one to come to rest, with its first faults. */
+		group_wait_pass(&r->group);
+		quiet = pass_end(r, pass_now(r));
+		group_pause(&r->group, true);
+		begin = pass_now(r);
+	}
 	trace_moves_clear();
 	undisturbed(r->scenario->instructions);
 	if (!contig_sweep_cma())
@@ -481,8 +538,11 @@ static void step_moves(struct run *r, const struct step *step)
 			    kind);
 	undisturbed(false);
 	moves_figures(r, kind);
-	if (!mem)
+	if (!mem) {
+		group_pause(&r->group, false);
+		refault_figures(r, quiet, pass_end(r, begin));
 		return;
+	}
 	wrong = wrong_pages(mem, 2 * size / 4096);
 	if (wrong)
 		result_fail(r->result, "moves %s: %llu pages changed", kind,
