@@ -14,6 +14,8 @@
 static const struct mode modes[] = {
 	{ "private", "protected VMs on migratable guest_memfd",
 	  true, true, VM_MEM_GMEM_MIGRATABLE },
+	{ "stock", "protected VMs as there are without the feature",
+	  true, true, VM_MEM_STOCK },
 	{ "anon-vm", "protected VMs on pinned anonymous memory",
 	  true, true, VM_MEM_ANON },
 	{ "private-unmovable", "protected VMs on guest_memfd that stays where it is",

@@ -157,6 +157,9 @@ static bool add_step(struct scenario *s, char *value)
 	}
 	if (step->argc < verb->min_args || step->argc > verb->max_args)
 		return wrong(s, "step = %s", verb->usage);
+	if (!strcmp(verb->name, "expect") && strcmp(step->argv[1], "above") &&
+	    strcmp(step->argv[1], "below"))
+		return wrong(s, "step = %s", verb->usage);
 	return true;
 }
 

@@ -462,7 +462,8 @@ static void test_scenario(void)
 	      "an unknown setting is refused, and where it is");
 	check(refused("step = dance\n", "no such step") &&
 	      refused("step = cma\n", "cma SIZE") &&
-	      refused("step = fill now\n", "step = fill"),
+	      refused("step = fill now\n", "step = fill") &&
+	      refused("step = expect x over 3\n", "above|below"),
 	      "steps that are none are refused");
 	check(refused("variant = a b c\n", "no such mode") &&
 	      refused("variant = a b\n", "variant = NAME"),

@@ -257,8 +257,10 @@ void trace_parse_batches(struct durations *d, const char *events)
 		    !line_field(line, "pages", pages, sizeof(pages)) ||
 		    !line_field(line, "bad", failed, sizeof(failed)))
 			continue;
-		if (!atoll(failed) && atoll(pages) >= MIN_BATCH)
-			add_duration(d, strtoull(ns, NULL, 10) / atoll(pages));
+		if (atoll(failed) || atoll(pages) < MIN_BATCH)
+			continue;
+		add_duration(d, strtoull(ns, NULL, 10) / atoll(pages));
+		d->pages += atoll(pages);
 	}
 	free(copy);
 }

@@ -26,6 +26,7 @@ struct json *trace_durations(void);
 struct durations {
 	uint64_t *ns;
 	size_t nr;
+	uint64_t pages;		/* of all, where one is a batch */
 };
 
 /*

@@ -39,6 +39,9 @@ static int vm_alloc_memory(struct vm *vm)
 		if (vm->config.memory == VM_MEM_GMEM_MIGRATABLE)
 			gmem.flags |= GUEST_MEMFD_FLAG_MIGRATABLE;
 		vm->gmem_fd = ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &gmem);
+		if (vm->gmem_fd < 0 && errno == EINVAL &&
+		    vm->config.memory == VM_MEM_GMEM_MIGRATABLE)
+			return vm_fail(vm, "no migratable guest_memfd: not a kernel with the feature");
 		if (vm->gmem_fd < 0)
 			return vm_fail(vm, "KVM_CREATE_GUEST_MEMFD: %m");
 		if (gmem.flags & GUEST_MEMFD_FLAG_MMAP) {

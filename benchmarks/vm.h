@@ -20,6 +20,13 @@ enum vm_memory {
 	VM_MEM_GMEM_MIGRATABLE,	/* the same, and the kernel may move it */
 };
 
+/* What a kernel without the feature offers a protected VM. */
+#ifdef __aarch64__
+#define VM_MEM_STOCK	VM_MEM_ANON
+#else
+#define VM_MEM_STOCK	VM_MEM_GMEM
+#endif
+
 struct vm_config {
 	enum vm_memory memory;
 	bool protected;		/* the host cannot read the guest's memory */
