@@ -23,8 +23,8 @@
 int cmd_frag(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_run(int argc, char **argv);
-int cmd_html(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_show(int argc, char **argv);
 int cmd_selftest(int argc, char **argv);
 
 /* util.c */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * gmem-bench html: a result set as one page that needs nothing else. The
- * plots are SVG, drawn by gnuplot and put into the page.
+ * A result set as one page that needs nothing else. The plots are SVG, drawn
+ * by gnuplot and put into the page.
  */
 #include <math.h>
 #include <stdarg.h>
@@ -10,106 +10,15 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "compare.h"
 #include "map.h"
-#include "result.h"
-
-#define MAX_NAMES	256
-
-/* Names in the order in which they should be shown. */
-struct names {
-	const char *name[MAX_NAMES];
-	int nr;
-};
+#include "table.h"
 
 struct page {
 	FILE *out;
-	struct result_set *set;
+	const struct result_set *set;
 	char dir[64];		/* for gnuplot's output */
 	int nr_plots;
 };
-
-static void names_add(struct names *names, const char *name)
-{
-	int i;
-
-	for (i = 0; i < names->nr; i++)
-		if (!strcmp(names->name[i], name))
-			return;
-	if (names->nr < MAX_NAMES)
-		names->name[names->nr++] = name;
-}
-
-static const char *scenario_of(const struct json *run)
-{
-	return json_get_string(run, "scenario");
-}
-
-static const char *variant_of(const struct json *run)
-{
-	return json_get_string(run, "variant");
-}
-
-static void find_scenarios(const struct result_set *set, struct names *names)
-{
-	size_t i;
-
-	for (i = 0; i < set->nr_runs; i++)
-		names_add(names, scenario_of(set->runs[i]));
-}
-
-static bool has_variant(const struct result_set *set, const char *scenario,
-			const char *variant)
-{
-	size_t i;
-
-	for (i = 0; i < set->nr_runs; i++)
-		if (!strcmp(scenario_of(set->runs[i]), scenario) &&
-		    !strcmp(variant_of(set->runs[i]), variant))
-			return true;
-	return false;
-}
-
-/* The first one is what the others are compared with. */
-static void find_variants(const struct result_set *set, const char *scenario,
-			  struct names *names)
-{
-	static const char *const usual[] = { "stock", "feature", "control" };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(usual); i++)
-		if (has_variant(set, scenario, usual[i]))
-			names_add(names, usual[i]);
-	for (i = 0; i < set->nr_runs; i++)
-		if (!strcmp(scenario_of(set->runs[i]), scenario))
-			names_add(names, variant_of(set->runs[i]));
-}
-
-static void subset(const struct result_set *set, const char *scenario,
-		   const char *variant, struct result_set *out)
-{
-	size_t i;
-
-	memset(out, 0, sizeof(*out));
-	for (i = 0; i < set->nr_runs; i++)
-		if (!strcmp(scenario_of(set->runs[i]), scenario) &&
-		    !strcmp(variant_of(set->runs[i]), variant))
-			result_set_add(out, set->runs[i]);
-}
-
-/* The run to draw: the first one that did not fail. */
-static struct json *shown_run(const struct result_set *set,
-			      const char *scenario, const char *variant)
-{
-	size_t i;
-
-	for (i = 0; i < set->nr_runs; i++)
-		if (!strcmp(scenario_of(set->runs[i]), scenario) &&
-		    !strcmp(variant_of(set->runs[i]), variant) &&
-		    !result_failed(set->runs[i]))
-			return set->runs[i];
-	return NULL;
-}
 
 static void put_text(FILE *out, const char *text)
 {
@@ -131,15 +40,6 @@ static void put_text(FILE *out, const char *text)
 			fputc(*text, out);
 		}
 	}
-}
-
-static void put_number(FILE *out, double value)
-{
-	int digits = fabs(value) < 10 ? 3 : fabs(value) < 1000 ? 2 : 0;
-
-	if (value == floor(value) && fabs(value) < 1e15)
-		digits = 0;
-	fprintf(out, "%.*f", digits, value);
 }
 
 /* Begin a plot: a pipe to gnuplot, with the terminal set up. */
@@ -215,16 +115,56 @@ static const char *const colors[] = {
 	"#5f6368", "#ad1457",
 };
 
+/* All figures that are called success, as bars. */
+static void put_success(struct page *page, const struct table *t)
+{
+	int i, v, n = 0;
+	FILE *gp = NULL;
+
+	for (i = 0; i < t->figures.nr; i++) {
+		const char *name = t->figures.name[i];
+		const char *end = strstr(name, ".success");
+
+		if (!end)
+			continue;
+		if (!gp) {
+			gp = plot_begin(page, 320);
+			fputs("$s << EOD\n", gp);
+		}
+		fprintf(gp, "\"%.*s\"", (int)(end - name), name);
+		for (v = 0; v < t->variants.nr; v++) {
+			const struct comparison *c = table_cell(t, v, name);
+
+			fprintf(gp, " %g", !c ? 0 : v ? c->b.mean : c->a.mean);
+		}
+		fputc('\n', gp);
+		n++;
+	}
+	if (!n)
+		return;
+	fprintf(gp, "EOD\nset style data histograms\nset style histogram gap 1\n"
+		"set style fill solid\nset yrange [0:100]\nset xrange [-0.7:%d-0.3]\n"
+		"set ylabel 'percent'\nset border 3\nset tics nomirror\n"
+		"set grid ytics lc rgb '#dddddd'\n"
+		"set key outside top center horizontal\n"
+		"set xtics noenhanced\nplot ", n);
+	for (v = 0; v < t->variants.nr; v++)
+		fprintf(gp, "%s$s using %d:xtic(1) lc rgb '%s' title '%s'",
+			v ? ", " : "", v + 2, colors[v % ARRAY_SIZE(colors)],
+			t->variants.name[v]);
+	fputc('\n', gp);
+	plot_end(page, gp, "How much of what was asked for was got");
+}
+
 /* Free memory in large blocks, over the time of the run. */
-static void put_curves(struct page *page, const char *scenario,
-		       const struct names *variants)
+static void put_curves(struct page *page, const struct table *t)
 {
 	struct json *run, *reading, *first = NULL;
 	int i, drawn = 0;
 	FILE *gp;
 
-	for (i = 0; i < variants->nr; i++) {
-		run = shown_run(page->set, scenario, variants->name[i]);
+	for (i = 0; i < t->variants.nr; i++) {
+		run = table_run(t, i);
 		if (run && nr_members(json_get(run, "readings")) > 2)
 			first = run;
 	}
@@ -233,14 +173,14 @@ static void put_curves(struct page *page, const char *scenario,
 
 	gp = plot_begin(page, 420);
 	fputs("set key outside top center horizontal\n"
-	      "set xlabel 'reading'\nset ylabel 'free memory in order >= 9, percent'\n"
-	      "set yrange [0:100]\nset grid ytics lc rgb '#dddddd'\n"
-	      "set xtics rotate by -40 font ',11' nomirror\nset bmargin 8\n"
+	      "set ylabel 'percent of free memory'\n"
+	      "set yrange [0:103]\nset grid ytics lc rgb '#dddddd'\n"
+	      "set xtics noenhanced rotate by -40 font ',11' nomirror\nset bmargin 5\nset rmargin 7\n"
 	      "set border 3\n", gp);
-	for (i = 0; i < variants->nr; i++) {
+	for (i = 0; i < t->variants.nr; i++) {
 		int n = 0;
 
-		run = shown_run(page->set, scenario, variants->name[i]);
+		run = table_run(t, i);
 		if (!run)
 			continue;
 		fprintf(gp, "$v%d << EOD\n", i);
@@ -253,12 +193,12 @@ static void put_curves(struct page *page, const char *scenario,
 		fputs("EOD\n", gp);
 	}
 	fputs("plot ", gp);
-	for (i = 0; i < variants->nr; i++) {
-		if (!shown_run(page->set, scenario, variants->name[i]))
+	for (i = 0; i < t->variants.nr; i++) {
+		if (!table_run(t, i))
 			continue;
 		fprintf(gp, "%s$v%d using 1:3:xtic(2) with linespoints pt 7 ps 0.6 lw 2 lc rgb '%s' title '%s'",
 			drawn++ ? ", " : "", i, colors[i % ARRAY_SIZE(colors)],
-			variants->name[i]);
+			t->variants.name[i]);
 	}
 	fputc('\n', gp);
 	plot_end(page, gp,
@@ -285,10 +225,9 @@ static void map_row(FILE *gp, const struct json *census, size_t row)
 	}
 }
 
-static void put_map(struct page *page, const char *scenario,
-		    const char *variant)
+static void put_map(struct page *page, const struct table *t, int variant)
 {
-	struct json *run = shown_run(page->set, scenario, variant);
+	struct json *run = table_run(t, variant);
 	struct json *readings = json_get(run, "readings"), *reading;
 	size_t rows = nr_members(readings), row = 0;
 	char caption[256];
@@ -305,7 +244,7 @@ static void put_map(struct page *page, const char *scenario,
 	     reading = reading->next, row++)
 		fprintf(gp, "%s\"%s\" %zu", row ? ", " : "",
 			json_get_string(reading, "name"), row);
-	fprintf(gp, ") font ',12' scale 0\nset yrange [%zu.5:-0.5]\n", rows - 1);
+	fprintf(gp, ") noenhanced font ',12' scale 0\nset yrange [%zu.5:-0.5]\n", rows - 1);
 	fprintf(gp, "set xrange [0:%zu]\nset xlabel 'block of 2 MiB'\n",
 		strlen(json_get_string(json_get(readings->child, "census"),
 				       "letters")));
@@ -314,7 +253,7 @@ static void put_map(struct page *page, const char *scenario,
 	      gp);
 	snprintf(caption, sizeof(caption),
 		 "%s: every block of 2 MiB over time, from the top down (run 1)",
-		 variant);
+		 t->variants.name[variant]);
 	plot_end(page, gp, caption);
 }
 
@@ -333,17 +272,15 @@ static double histogram_total(const struct json *histogram)
 #define MIN_VALUES	20
 
 /* Share of the values that are larger than each, both axes logarithmic. */
-static void put_distributions(struct page *page, const char *scenario,
-			      const struct names *variants)
+static void put_distributions(struct page *page, const struct table *t)
 {
 	char plot[8192] = "";
 	size_t len = 0;
 	int i, n = 0;
 	FILE *gp = NULL;
 
-	for (i = 0; i < variants->nr; i++) {
-		struct json *run = shown_run(page->set, scenario,
-					     variants->name[i]);
+	for (i = 0; i < t->variants.nr; i++) {
+		struct json *run = table_run(t, i);
 		struct json *h = json_get(run, "histograms"), *b;
 
 		for (h = h ? h->child : NULL; h; h = h->next) {
@@ -370,7 +307,7 @@ static void put_distributions(struct page *page, const char *scenario,
 					colors[n % ARRAY_SIZE(colors)],
 					1 + n / (int)ARRAY_SIZE(colors),
 					json_get_string(h, "name"),
-					variants->name[i]);
+					t->variants.name[i]);
 			n++;
 		}
 	}
@@ -399,10 +336,10 @@ static void put_cell(FILE *out, const struct comparison *c, bool base)
 		fputs("&ndash;</td>", out);
 		return;
 	}
-	put_number(out, s->mean);
+	fputs(short_number(s->mean), out);
 	if (s->nr > 1) {
 		fputs(" <small>&plusmn; ", out);
-		put_number(out, s->deviation);
+		fputs(short_number(s->deviation), out);
 		fputs("</small>", out);
 	}
 	if (!base && c->a.nr && isfinite(c->difference))
@@ -411,29 +348,21 @@ static void put_cell(FILE *out, const struct comparison *c, bool base)
 	fputs("</td>", out);
 }
 
-static struct comparison *find_row(struct compare *cmp, const char *name)
+static void put_row(struct page *page, const struct table *t,
+		    const char *figure)
 {
-	struct comparison *c;
-
-	for (c = cmp->first; c; c = c->next)
-		if (!strcmp(c->name, name))
-			return c;
-	return NULL;
-}
-
-static void put_row(struct page *page, struct compare *cmps,
-		    const struct names *variants, const struct comparison *row)
-{
+	const struct comparison *c = NULL;
 	int i;
 
+	for (i = 0; i < t->variants.nr && !c; i++)
+		c = table_cell(t, i, figure);
 	fputs("<tr><th>", page->out);
-	put_text(page->out, row->name);
+	put_text(page->out, figure);
 	fputs(" <small>", page->out);
-	put_text(page->out, row->unit);
+	put_text(page->out, c->unit);
 	fputs("</small></th>", page->out);
-	for (i = 0; i < variants->nr; i++) {
-		struct comparison *c = find_row(&cmps[i], row->name);
-
+	for (i = 0; i < t->variants.nr; i++) {
+		c = table_cell(t, i, figure);
 		if (c)
 			put_cell(page->out, c, !i);
 		else
@@ -442,47 +371,20 @@ static void put_row(struct page *page, struct compare *cmps,
 	fputs("</tr>\n", page->out);
 }
 
-static size_t good_runs(const struct result_set *set)
+/* The figures that the scenario wants to be seen first, or all of them. */
+static void put_table(struct page *page, const struct table *t, bool all)
 {
-	size_t nr = 0, i;
-
-	for (i = 0; i < set->nr_runs; i++)
-		nr += !result_failed(set->runs[i]);
-	return nr;
-}
-
-static void put_table(struct page *page, const char *scenario,
-		      const struct names *variants)
-{
-	struct compare *cmps = xcalloc(variants->nr, sizeof(*cmps));
-	struct names shown = { 0 };
-	struct result_set base, other;
-	struct comparison *c;
 	int i;
 
-	subset(page->set, scenario, variants->name[0], &base);
 	fputs("<div class=\"wide\"><table><tr><th></th>", page->out);
-	for (i = 0; i < variants->nr; i++) {
-		cmps[i] = (struct compare) { .alpha = 0.05, .threshold = 5 };
-		subset(page->set, scenario, variants->name[i], &other);
-		/* The two sets differ in their variant only, as it is wanted. */
-		if (!compare_sets(&cmps[i], &base, &other))
-			die("%s", cmps[i].error);
+	for (i = 0; i < t->variants.nr; i++)
 		fprintf(page->out, "<th>%s <small>%zu runs</small></th>",
-			variants->name[i], good_runs(&other));
-	}
+			t->variants.name[i], table_runs(t, i));
 	fputs("</tr>\n", page->out);
-	for (i = 0; i < variants->nr; i++) {
-		for (c = cmps[i].first; c; c = c->next) {
-			int before = shown.nr;
-
-			names_add(&shown, c->name);
-			if (shown.nr > before)
-				put_row(page, cmps, variants, c);
-		}
-	}
+	for (i = 0; i < t->figures.nr; i++)
+		if (all || table_shows(t, t->figures.name[i]))
+			put_row(page, t, t->figures.name[i]);
 	fputs("</table></div>\n", page->out);
-	free(cmps);
 }
 
 static void put_failures(struct page *page, const char *scenario)
@@ -493,11 +395,12 @@ static void put_failures(struct page *page, const char *scenario)
 	for (i = 0; i < page->set->nr_runs; i++) {
 		struct json *run = page->set->runs[i];
 
-		if (strcmp(scenario_of(run), scenario) || !result_failed(run))
+		if (strcmp(json_get_string(run, "scenario"), scenario) || !result_failed(run))
 			continue;
 		why = json_get(run, "failed");
 		fprintf(page->out, "<p class=\"worse\">%s, run %.0f, failed and does not count: ",
-			variant_of(run), json_get_number(run, "run", 0));
+			json_get_string(run, "variant"),
+			json_get_number(run, "run", 0));
 		put_text(page->out, why && why->child ? why->child->string :
 			 "it does not say why");
 		fputs("</p>\n", page->out);
@@ -506,26 +409,29 @@ static void put_failures(struct page *page, const char *scenario)
 
 static void put_scenario(struct page *page, const char *scenario)
 {
-	struct names variants = { 0 };
+	struct table table, *t = &table;
 	struct json *run;
 	int i;
 
-	find_variants(page->set, scenario, &variants);
+	table_make(t, page->set, scenario);
 	fprintf(page->out, "<h2 id=\"%s\">%s</h2>\n", scenario, scenario);
 	put_failures(page, scenario);
-	for (i = 0, run = NULL; i < variants.nr && !run; i++)
-		run = shown_run(page->set, scenario, variants.name[i]);
+	run = table_any_run(t);
 	if (!run)
 		return;
 	fputs("<p>", page->out);
 	put_text(page->out, json_get_string(run, "what"));
 	fprintf(page->out, ". Clock: %s.</p>\n",
 		json_get_string(run, "clock"));
-	put_curves(page, scenario, &variants);
-	for (i = 0; i < variants.nr; i++)
-		put_map(page, scenario, variants.name[i]);
-	put_distributions(page, scenario, &variants);
-	put_table(page, scenario, &variants);
+	put_table(page, t, false);
+	put_success(page, t);
+	put_curves(page, t);
+	for (i = 0; i < t->variants.nr; i++)
+		put_map(page, t, i);
+	put_distributions(page, t);
+	fputs("<details><summary>All figures</summary>\n", page->out);
+	put_table(page, t, true);
+	fputs("</details>\n", page->out);
 }
 
 static void put_head(struct page *page, const struct names *scenarios)
@@ -537,9 +443,10 @@ static void put_head(struct page *page, const struct names *scenarios)
 	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 	      "<title>guest_memfd migration: benchmarks</title>\n<style>\n"
 	      "body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 0 auto; padding: 0 1em; color: #222; }\n"
-	      "figure { margin: 1em 0; } img { width: 100%; height: auto; }\n"
+	      "figure { margin: 1em 0; overflow-x: auto; }\n"
+	      "img { width: 100%; min-width: 40em; height: auto; }\n"
 	      "figcaption, small { color: #555; font-size: 85%; }\n"
-	      ".wide { overflow-x: auto; }\n"
+	      ".wide { overflow-x: auto; } summary { margin: 1em 0; }\n"
 	      "table { border-collapse: collapse; font-size: 90%; }\n"
 	      "th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }\n"
 	      "tr th:first-child { text-align: left; font-weight: normal; }\n"
@@ -573,48 +480,24 @@ static void put_head(struct page *page, const struct names *scenarios)
 	fputs("</ul>\n", page->out);
 }
 
-static void usage(void)
+void html_write(const char *path, const struct result_set *set)
 {
-	fputs("usage: gmem-bench html --out=FILE SET\n"
-	      "The result set SET as a page with tables and plots (needs gnuplot).\n",
-	      stderr);
-	exit(2);
-}
-
-int cmd_html(int argc, char **argv)
-{
-	struct page page = { .dir = "/tmp/gmem-bench.XXXXXX" };
-	const char *value, *path = NULL, *out = NULL;
+	struct page page = { .set = set, .dir = "/tmp/gmem-bench.XXXXXX" };
 	struct names scenarios = { 0 };
-	struct result_set set;
 	int i;
 
-	for (i = 1; i < argc; i++) {
-		if (option(argv[i], "out", &value))
-			out = value;
-		else if (*argv[i] != '-' && !path)
-			path = argv[i];
-		else
-			usage();
-	}
-	if (!path || !out)
-		usage();
-	if (!result_set_load(&set, path))
-		die("%s", set.error);
-	page.set = &set;
-	page.out = fopen(out, "w");
+	page.out = fopen(path, "w");
 	if (!page.out)
-		die("cannot write %s: %m", out);
+		die("cannot write %s: %m", path);
 	if (!mkdtemp(page.dir))
 		die("cannot make a directory in /tmp: %m");
 
-	find_scenarios(&set, &scenarios);
+	names_scenarios(&scenarios, set);
 	put_head(&page, &scenarios);
 	for (i = 0; i < scenarios.nr; i++)
 		put_scenario(&page, scenarios.name[i]);
 	fputs("</body></html>\n", page.out);
 	rmdir(page.dir);
 	if (fclose(page.out))
-		die("cannot write %s: %m", out);
-	return 0;
+		die("cannot write %s: %m", path);
 }

@@ -198,14 +198,13 @@ static void step_start(struct run *r, const struct step *step)
 
 static void step_work(struct run *r, const struct step *step)
 {
-	double end = now_seconds() + atof(step->argv[0]);
-	double every = step->argc > 1 ? atof(step->argv[1]) : 0;
+	double seconds = atof(step->argv[0]);
+	double every = step->argc > 1 ? atof(step->argv[1]) : seconds;
 
-	while (now_seconds() < end) {
-		double left = end - now_seconds();
-
-		sleep_ms((every && every < left ? every : left) * 1000 + 1);
-		if (every)
+	/* As many readings in every run, however long they take. */
+	for (; seconds > 0; seconds -= every) {
+		sleep_ms(every * 1000);
+		if (step->argc > 1)
 			take_reading(r, "work");
 	}
 }
@@ -917,6 +916,7 @@ static void describe(struct run *r)
 	json_add_string(r->result, "clock",
 			s->instructions ? "instructions" : "wall");
 	json_add_string(r->result, "what", s->what);
+	json_add_string(r->result, "show", s->show ? s->show : "");
 	settings = json_add(r->result, "settings", json_object());
 	json_add_string(settings, "mode", r->variant->mode->name);
 	json_add_number(settings, "guests", s->guests);

@@ -16,6 +16,7 @@ static const struct setting {
 	size_t offset;
 } settings[] = {
 	{ "what", TEXT, offsetof(struct scenario, what) },
+	{ "show", TEXT, offsetof(struct scenario, show) },
 	{ "arch", TEXT, offsetof(struct scenario, arch) },
 	{ "memory", TEXT, offsetof(struct scenario, memory) },
 	{ "append", TEXT, offsetof(struct scenario, append) },
@@ -156,6 +157,8 @@ static bool add_step(struct scenario *s, char *value)
 		step->argc++;
 	}
 	if (step->argc < verb->min_args || step->argc > verb->max_args)
+		return wrong(s, "step = %s", verb->usage);
+	if (!strcmp(verb->name, "work") && atof(step->argv[step->argc - 1]) <= 0)
 		return wrong(s, "step = %s", verb->usage);
 	if (!strcmp(verb->name, "expect") && strcmp(step->argv[1], "above") &&
 	    strcmp(step->argv[1], "below"))

@@ -39,6 +39,7 @@ struct variant {
 struct scenario {
 	char *name;		/* of the file */
 	char *what;
+	char *show;		/* figures to be seen first */
 
 	/* For the runner. */
 	char *arch;		/* NULL: any */

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "table.h"
+
+static void names_add(struct names *names, const char *name)
+{
+	int i;
+
+	for (i = 0; i < names->nr; i++)
+		if (!strcmp(names->name[i], name))
+			return;
+	if (names->nr < MAX_NAMES)
+		names->name[names->nr++] = name;
+}
+
+void names_scenarios(struct names *names, const struct result_set *set)
+{
+	size_t i;
+
+	for (i = 0; i < set->nr_runs; i++)
+		names_add(names, json_get_string(set->runs[i], "scenario"));
+}
+
+static bool is_of(const struct json *run, const char *scenario,
+		  const char *variant)
+{
+	return !strcmp(json_get_string(run, "scenario"), scenario) &&
+	       (!variant ||
+		!strcmp(json_get_string(run, "variant"), variant));
+}
+
+static void subset(const struct result_set *set, const char *scenario,
+		   const char *variant, struct result_set *out)
+{
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < set->nr_runs; i++)
+		if (is_of(set->runs[i], scenario, variant))
+			result_set_add(out, set->runs[i]);
+}
+
+static void find_variants(struct table *t)
+{
+	static const char *const usual[] = { "stock", "feature", "control" };
+	struct result_set runs;
+	size_t i, j;
+
+	subset(t->set, t->scenario, NULL, &runs);
+	for (j = 0; j < ARRAY_SIZE(usual); j++)
+		for (i = 0; i < runs.nr_runs; i++)
+			if (is_of(runs.runs[i], t->scenario, usual[j]))
+				names_add(&t->variants, usual[j]);
+	for (i = 0; i < runs.nr_runs; i++)
+		names_add(&t->variants,
+			  json_get_string(runs.runs[i], "variant"));
+}
+
+void table_make(struct table *t, const struct result_set *set,
+		const char *scenario)
+{
+	struct result_set base, other;
+	struct comparison *c;
+	int i;
+
+	*t = (struct table) { .set = set, .scenario = scenario };
+	find_variants(t);
+	t->cmps = xcalloc(t->variants.nr, sizeof(*t->cmps));
+	subset(set, scenario, t->variants.name[0], &base);
+	for (i = 0; i < t->variants.nr; i++) {
+		t->cmps[i] = (struct compare) { .alpha = 0.05, .threshold = 5 };
+		subset(set, scenario, t->variants.name[i], &other);
+		if (!compare_sets(&t->cmps[i], &base, &other))
+			die("%s", t->cmps[i].error);
+		for (c = t->cmps[i].first; c; c = c->next)
+			names_add(&t->figures, c->name);
+	}
+}
+
+const struct comparison *table_cell(const struct table *t, int variant,
+				    const char *figure)
+{
+	const struct comparison *c;
+
+	for (c = t->cmps[variant].first; c; c = c->next)
+		if (!strcmp(c->name, figure))
+			return c;
+	return NULL;
+}
+
+bool table_shows(const struct table *t, const char *figure)
+{
+	const char *show = json_get_string(table_any_run(t), "show");
+	size_t len = strlen(figure);
+
+	while (show && *show) {
+		if (!strncmp(show, figure, len) &&
+		    (!show[len] || show[len] == ' '))
+			return true;
+		show += strcspn(show, " ");
+		show += strspn(show, " ");
+	}
+	return false;
+}
+
+size_t table_runs(const struct table *t, int variant)
+{
+	size_t nr = 0, i;
+
+	for (i = 0; i < t->set->nr_runs; i++)
+		nr += is_of(t->set->runs[i], t->scenario,
+			    t->variants.name[variant]) &&
+		      !result_failed(t->set->runs[i]);
+	return nr;
+}
+
+struct json *table_run(const struct table *t, int variant)
+{
+	size_t i;
+
+	for (i = 0; i < t->set->nr_runs; i++)
+		if (is_of(t->set->runs[i], t->scenario,
+			  t->variants.name[variant]) &&
+		    !result_failed(t->set->runs[i]))
+			return t->set->runs[i];
+	return NULL;
+}
+
+struct json *table_any_run(const struct table *t)
+{
+	struct json *run = NULL;
+	int i;
+
+	for (i = 0; i < t->variants.nr && !run; i++)
+		run = table_run(t, i);
+	return run;
+}
+
+const char *short_number(double value)
+{
+	static char text[4][32];
+	static int next;
+	char *to = text[next++ % ARRAY_SIZE(text)];
+	int digits = fabs(value) < 10 ? 3 : fabs(value) < 1000 ? 2 : 0;
+
+	if (value == floor(value) && fabs(value) < 1e15)
+		digits = 0;
+	snprintf(to, sizeof(text[0]), "%.*f", digits, value);
+	return to;
+}
