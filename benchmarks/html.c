@@ -336,10 +336,10 @@ static void put_cell(FILE *out, const struct comparison *c, bool base)
 		fputs("&ndash;</td>", out);
 		return;
 	}
-	fputs(short_number(s->mean), out);
+	fputs(short_number(s->mean, c->unit), out);
 	if (s->nr > 1) {
 		fputs(" <small>&plusmn; ", out);
-		fputs(short_number(s->deviation), out);
+		fputs(short_number(s->deviation, c->unit), out);
 		fputs("</small>", out);
 	}
 	if (!base && c->a.nr && isfinite(c->difference))
@@ -359,7 +359,7 @@ static void put_row(struct page *page, const struct table *t,
 	fputs("<tr><th>", page->out);
 	put_text(page->out, figure);
 	fputs(" <small>", page->out);
-	put_text(page->out, c->unit);
+	put_text(page->out, table_unit(c));
 	fputs("</small></th>", page->out);
 	for (i = 0; i < t->variants.nr; i++) {
 		c = table_cell(t, i, figure);

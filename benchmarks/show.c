@@ -17,10 +17,10 @@ static void print_cell(const struct comparison *c, bool base)
 	int len;
 
 	if (s->nr) {
-		len = snprintf(text, sizeof(text), "%s", short_number(s->mean));
+		len = snprintf(text, sizeof(text), "%s", short_number(s->mean, c->unit));
 		if (s->nr > 1)
 			len += snprintf(text + len, sizeof(text) - len, " ~%s",
-					short_number(s->deviation));
+					short_number(s->deviation, c->unit));
 		if (!base && c->a.nr && isfinite(c->difference))
 			snprintf(text + len, sizeof(text) - len, " %+.0f%%%s",
 				 c->difference, c->significant ? "*" : "");
@@ -36,7 +36,8 @@ static void print_row(const struct table *t, const char *figure)
 
 	for (i = 0; i < t->variants.nr && !c; i++)
 		c = table_cell(t, i, figure);
-	snprintf(label, sizeof(label), "%s [%s]", figure, c->unit);
+	snprintf(label, sizeof(label), *table_unit(c) ? "%s [%s]" : "%s",
+		 figure, table_unit(c));
 	printf("  %-32s", label);
 	for (i = 0; i < t->variants.nr; i++) {
 		c = table_cell(t, i, figure);

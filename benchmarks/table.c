@@ -140,15 +140,30 @@ struct json *table_any_run(const struct table *t)
 	return run;
 }
 
-const char *short_number(double value)
+const char *short_number(double value, const char *unit)
 {
+	static const char *const times[] = { "ns", "us", "ms", "s" };
 	static char text[4][32];
 	static int next;
 	char *to = text[next++ % ARRAY_SIZE(text)];
-	int digits = fabs(value) < 10 ? 3 : fabs(value) < 1000 ? 2 : 0;
+	size_t t = 0;
+	int digits;
 
-	if (value == floor(value) && fabs(value) < 1e15)
-		digits = 0;
-	snprintf(to, sizeof(text[0]), "%.*f", digits, value);
+	if (strcmp(unit, "ns")) {
+		digits = fabs(value) < 10 ? 3 : fabs(value) < 1000 ? 2 : 0;
+		if (value == floor(value) && fabs(value) < 1e15)
+			digits = 0;
+		snprintf(to, sizeof(text[0]), "%.*f", digits, value);
+		return to;
+	}
+	for (; fabs(value) >= 10000 && t + 1 < ARRAY_SIZE(times); t++)
+		value /= 1000;
+	digits = !t || fabs(value) >= 1000 ? 0 : fabs(value) < 100 ? 2 : 1;
+	snprintf(to, sizeof(text[0]), "%.*f %s", digits, value, times[t]);
 	return to;
+}
+
+const char *table_unit(const struct comparison *c)
+{
+	return strcmp(c->unit, "ns") ? c->unit : "";
 }

@@ -42,8 +42,10 @@ struct json *table_run(const struct table *t, int variant);
 /* Any run that did not fail, for what all of them have in common. */
 struct json *table_any_run(const struct table *t);
 
-/* As many digits as are worth looking at. */
-const char *short_number(double value);
+/* As many digits as are worth looking at; times with their unit. */
+const char *short_number(double value, const char *unit);
+/* What is to be said of its unit, then. */
+const char *table_unit(const struct comparison *c);
 
 /* The set as a page with plots, see show.c. */
 void html_write(const char *path, const struct result_set *set);
