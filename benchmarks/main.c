@@ -12,6 +12,7 @@ static const struct command {
 	{ "run", cmd_run, "one variant of a scenario, step by step" },
 	{ "report", cmd_report, "the demo's boots: table, maps, verdict" },
 	{ "compare", cmd_compare, "compare two result sets, figure by figure" },
+	{ "watch", cmd_watch, "how long moves take on this machine" },
 	{ "show", cmd_show, "a result set: table, page with plots, JSON" },
 	{ "selftest", cmd_selftest, "check the analysis on known input" },
 };

@@ -147,7 +147,14 @@ static void test_trace(void)
 		" sh-1 [000] ..... 1.0: gmem_batch: ns=99000 pages=31 bad=1\n"
 		" sh-1 [000] ..... 1.0: gmem_batch: ns=77000 pages=7 bad=0\n"
 		" sh-1 [000] ..... 1.0: something: ns=32000 pages=32 bad=0\n";
+	static const char watch_hist[] =
+		"# event histogram\n#\n\n"
+		"{ backend:          2, ret:          0, duration_ns: ~ 15000-15249 } hitcount:          1\n"
+		"{ backend:          2, ret: 18446744073709551605, duration_ns: ~ 500-749 } hitcount:          2\n"
+		"{ backend:          2, ret:          0, duration_ns: ~ 10750-10999 } hitcount:          3\n"
+		"\nTotals:\n    Hits: 6\n    Entries: 3\n    Dropped: 0\n";
 	struct json *out = trace_parse_backends(hist, format), *pkvm;
+	struct watched watched[MAX_BACKENDS];
 	struct durations batches = { 0 };
 	uint64_t hundred[100];
 	int i;
@@ -169,6 +176,13 @@ static void test_trace(void)
 	trace_parse_batches(&batches, batch_events);
 	check(batches.nr == 1 && batches.ns[0] == 1000,
 	      "pages of a batch share its time; failures and few do not count");
+
+	check(trace_parse_watch(watched, watch_hist, format) == 1 &&
+	      !strcmp(watched->backend, "pkvm") && watched->refused == 2 &&
+	      watched->moved.nr == 4 &&
+	      percentile(watched->moved.ns, 4, 75) == 10750 &&
+	      percentile(watched->moved.ns, 4, 100) == 15000,
+	      "a histogram of durations is taken apart");
 
 	for (i = 0; i < 100; i++)
 		hundred[i] = i + 1;

@@ -364,3 +364,69 @@ bool trace_moves(struct durations *pages, struct durations *folios)
 	durations_sort(folios);
 	return !events_lost();
 }
+
+#define WATCH_TRIGGER	"hist:keys=backend,ret,duration_ns.buckets=250:size=16384"
+
+bool trace_watch_start(void)
+{
+	return make_instance() &&
+	       !write_text(MOVE_EVENT "/trigger", WATCH_TRIGGER);
+}
+
+int trace_parse_watch(struct watched *backends, const char *hist,
+		      const char *format)
+{
+	char *copy = xstrdup(hist), *line, *save = NULL;
+	int nr = 0, i;
+
+	for (line = strtok_r(copy, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char name[32], ret[32], hits[32];
+		const char *bucket = strstr(line, "duration_ns: ~ ");
+		uint64_t n;
+
+		if (!bucket || *line != '{' ||
+		    !line_field(line, "backend", name, sizeof(name)) ||
+		    !line_field(line, "ret", ret, sizeof(ret)) ||
+		    !line_field(line, "hitcount", hits, sizeof(hits)))
+			continue;
+		backend_name(format, name, sizeof(name));
+		for (i = 0; i < nr && strcmp(backends[i].backend, name); i++)
+			;
+		if (i == MAX_BACKENDS)
+			continue;
+		if (i == nr) {
+			memset(&backends[nr], 0, sizeof(*backends));
+			strcpy(backends[nr++].backend, name);
+		}
+		n = strtoull(hits, NULL, 10);
+		if (strcmp(ret, "0")) {
+			backends[i].refused += n;
+			continue;
+		}
+		while (n--)
+			add_duration(&backends[i].moved,
+				     strtoull(bucket + strlen("duration_ns: ~ "),
+					      NULL, 10));
+	}
+	free(copy);
+	for (i = 0; i < nr; i++)
+		durations_sort(&backends[i].moved);
+	return nr;
+}
+
+int trace_watch_end(struct watched *backends)
+{
+	char *hist = read_text(MOVE_EVENT "/hist");
+	char *format = read_text(MOVE_EVENT "/format"), *dropped;
+	int nr;
+
+	write_text(MOVE_EVENT "/trigger", "!" WATCH_TRIGGER);
+	dropped = hist ? strstr(hist, "Dropped: ") : NULL;
+	if (!dropped || strtoull(dropped + strlen("Dropped: "), NULL, 10))
+		die("the kernel's histogram cannot be read, or was full");
+	nr = trace_parse_watch(backends, hist, format ? format : "");
+	free(hist);
+	free(format);
+	return nr;
+}

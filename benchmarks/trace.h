@@ -43,7 +43,23 @@ void trace_moves_clear(void);
  */
 bool trace_moves(struct durations *pages, struct durations *folios);
 
+/* Moves of one backend, as a histogram of the kernel's has counted them. */
+struct watched {
+	char backend[32];
+	struct durations moved;	/* sorted, to 250 ns */
+	uint64_t refused;
+};
+
+#define MAX_BACKENDS	8
+
+/* False where the kernel cannot tell. */
+bool trace_watch_start(void);
+/* Returns how many backends there were. Dies if the histogram was full. */
+int trace_watch_end(struct watched *backends);
+
 /* The parsers behind them. */
+int trace_parse_watch(struct watched *backends, const char *hist,
+		      const char *format);
 void trace_parse_batches(struct durations *d, const char *events);
 void trace_parse_folios(struct durations *d, const char *events);
 struct json *trace_parse_backends(const char *hist, const char *format);
