@@ -1011,6 +1011,8 @@ int cmd_run(int argc, char **argv)
 	r->variant = scenario_variant(&scenario, variant);
 	if (!r->variant)
 		die("%s has no variant %s", scenario.name, variant);
+	if (!scenario_apply(&scenario, r->variant))
+		die("%s", scenario.error);
 
 	r->group = (struct group) {
 		.mode = r->variant->mode,

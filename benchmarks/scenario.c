@@ -117,8 +117,9 @@ static bool add_variant(struct scenario *s, char *value)
 	v->name = next_word(&value);
 	v->kernel = next_word(&value);
 	mode = next_word(&value);
-	if (!mode || next_word(&value))
-		return wrong(s, "variant = NAME KERNEL MODE");
+	if (!mode)
+		return wrong(s, "variant = NAME KERNEL MODE [KEY=VALUE...]");
+	v->settings = value;
 	v->mode = mode_find(mode);
 	if (!v->mode)
 		return wrong(s, "no such mode of guests: %s", mode);
@@ -193,6 +194,37 @@ static bool add_setting(struct scenario *s, const char *key, char *value)
 	return wrong(s, "no such setting: %s", key);
 }
 
+static bool validate(struct scenario *s)
+{
+	if (!s->what)
+		return wrong(s, "%s: does not say what it is", s->name);
+	if (!s->nr_variants || !s->nr_steps)
+		return wrong(s, "%s: no variants or no steps", s->name);
+	if (s->guests > MAX_MEMBERS)
+		return wrong(s, "%s: at most %d guests", s->name, MAX_MEMBERS);
+	if (s->guests && (s->size < 4096 || !s->interleave))
+		return wrong(s, "%s: guests of which size?", s->name);
+	return true;
+}
+
+bool scenario_apply(struct scenario *s, const struct variant *variant)
+{
+	char *settings = xstrdup(variant->settings), *word, *value;
+
+	while ((word = next_word(&settings))) {
+		value = strchr(word, '=');
+		/* The machine is the same for all of them. */
+		if (!value || (strncmp(word, "guests=", 7) &&
+			       strncmp(word, "size=", 5)))
+			return wrong(s, "a variant has guests= or size=, not %s",
+				     word);
+		*value++ = '\0';
+		if (!add_setting(s, word, value))
+			return false;
+	}
+	return validate(s);
+}
+
 static char *trim(char *text)
 {
 	char *end;
@@ -240,22 +272,11 @@ static bool parse_lines(struct scenario *s, const char *text, bool quick)
 	return true;
 }
 
-static bool validate(struct scenario *s)
-{
-	if (!s->what)
-		return wrong(s, "%s: does not say what it is", s->name);
-	if (!s->nr_variants || !s->nr_steps)
-		return wrong(s, "%s: no variants or no steps", s->name);
-	if (s->guests > MAX_MEMBERS)
-		return wrong(s, "%s: at most %d guests", s->name, MAX_MEMBERS);
-	if (s->guests && (s->size < 4096 || !s->interleave))
-		return wrong(s, "%s: guests of which size?", s->name);
-	return true;
-}
-
 bool scenario_parse(struct scenario *s, const char *name, const char *text,
 		    bool quick)
 {
+	int i;
+
 	*s = (struct scenario) {
 		.name = xstrdup(name),
 		.memory = "1G",
@@ -268,8 +289,17 @@ bool scenario_parse(struct scenario *s, const char *name, const char *text,
 		.interleave = 1,
 		.rest_us = 3000,
 	};
-	return parse_lines(s, text, false) &&
-	       (!quick || parse_lines(s, text, true)) && validate(s);
+	if (!parse_lines(s, text, false) ||
+	    (quick && !parse_lines(s, text, true)) || !validate(s))
+		return false;
+	/* Now, rather than in its boot. */
+	for (i = 0; i < s->nr_variants; i++) {
+		struct scenario copy = *s;
+
+		if (!scenario_apply(&copy, &s->variants[i]))
+			return wrong(s, "%s: %s", s->name, copy.error);
+	}
+	return true;
 }
 
 bool scenario_load(struct scenario *s, const char *path, bool quick)

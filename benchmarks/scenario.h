@@ -34,6 +34,7 @@ struct variant {
 	char *name;
 	char *kernel;		/* as scripts/image knows it */
 	const struct mode *mode;
+	char *settings;		/* of the guests, where they differ */
 };
 
 struct scenario {
@@ -77,6 +78,8 @@ bool scenario_parse(struct scenario *s, const char *name, const char *text,
 		    bool quick);
 const struct variant *scenario_variant(const struct scenario *s,
 				       const char *name);
+/* Make @s be that of the variant. False, and @s->error, as above. */
+bool scenario_apply(struct scenario *s, const struct variant *variant);
 /* "64M" and the like. False where it is none. */
 bool parse_size(const char *text, uint64_t *size);
 

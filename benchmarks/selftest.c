@@ -445,6 +445,12 @@ static const char good_scenario[] =
 	"step = work 3 1\n"
 	"step = measure x bogo/s higher echo  a | wc -c\n";
 
+static const char sized_scenario[] =
+	"what = a test\nguests = 1\nsize = 16M\n"
+	"variant = one feature private\n"
+	"variant = many feature private guests=8 size=2M\n"
+	"step = fill\n";
+
 static bool refused(const char *text, const char *why)
 {
 	struct scenario s;
@@ -479,6 +485,12 @@ static void test_scenario(void)
 	      refused("step = fill now\n", "step = fill") &&
 	      refused("step = expect x over 3\n", "above|below"),
 	      "steps that are none are refused");
+	check(scenario_parse(&s, "sizes", sized_scenario, false) &&
+	      scenario_apply(&s, scenario_variant(&s, "many")) &&
+	      s.guests == 8 && s.size == 2 * MIB,
+	      "a variant has guests of its own");
+	check(refused("what = x\nstep = fill\nvariant = a b private cpus=3\n",
+		      "not cpus=3"), "but no machine of its own");
 	check(refused("variant = a b c\n", "no such mode") &&
 	      refused("variant = a b\n", "variant = NAME"),
 	      "variants that are none are refused");
