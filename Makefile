@@ -65,5 +65,5 @@ clean: ## remove logs and results
 distclean: ## remove the whole cache: sources and builds
 	@$(S)/clean all
 
-.PHONY: help setup source image selftests demo bench bench-quick check lint edit patches \
-	series check-series apply unapply clean distclean
+.PHONY: help setup source image selftests demo bench bench-quick check lint \
+	edit patches series check-series apply unapply clean distclean
