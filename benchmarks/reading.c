@@ -39,6 +39,23 @@ void reader_init(struct reader *r)
 	pfn_set_add_gmem(&r->not_guest);
 }
 
+/*
+ * What it costs the guests that are there: how often they left for the host,
+ * and for faults, where KVM counts those.
+ */
+static void add_exits(struct json *out, struct group *g)
+{
+	static const char *const names[] = { "exits", "pf_taken" };
+	long long value;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		value = group_stat(g, names[i], true);
+		if (value >= 0)
+			json_add_number(out, names[i], value);
+	}
+}
+
 struct json *reader_read(struct reader *r, struct group *g, const char *name,
 			 double seconds, struct json *to)
 {
@@ -70,6 +87,8 @@ struct json *reader_read(struct reader *r, struct group *g, const char *name,
 			     gmem && guests, &r->not_guest));
 	json_add_number(out, "migrated", vmstat_value("pgmigrate_success"));
 	json_add_number(out, "migrate_failed", vmstat_value("pgmigrate_fail"));
+	if (guests)
+		add_exits(out, g);
 	json_add(to, NULL, out);
 
 	note("%-14s free %6.1f MiB, %5.1f %% in order >= 9, %5.1f %% in 10, %.1f s",
