@@ -25,7 +25,7 @@ static void print_cell(const struct comparison *c, bool base)
 			snprintf(text + len, sizeof(text) - len, " %+.0f%%%s",
 				 c->difference, c->significant ? "*" : "");
 	}
-	printf(" %24s", text);
+	printf(" %27s", text);
 }
 
 static void print_row(const struct table *t, const char *figure)
@@ -44,7 +44,7 @@ static void print_row(const struct table *t, const char *figure)
 		if (c)
 			print_cell(c, !i);
 		else
-			printf(" %24s", "-");
+			printf(" %27s", "-");
 	}
 	putchar('\n');
 }
@@ -62,7 +62,7 @@ static void print_scenario(const struct table *t)
 
 		snprintf(text, sizeof(text), "%s (%zu)", t->variants.name[i],
 			 table_runs(t, i));
-		printf(" %24s", text);
+		printf(" %27s", text);
 	}
 	putchar('\n');
 	for (i = 0; i < t->figures.nr; i++)
