@@ -649,31 +649,33 @@ static void test_moved_before_first_run(void)
 }
 
 #ifdef __x86_64__
-static struct gmem_vm *create_private_vm(struct gmem_vm_opts *opts)
+static struct gmem_vm *create_sw_protected(struct gmem_vm_opts *opts)
 {
 	struct kvm_vm *vm;
 
 	require_migratable();
 	opts->type = KVM_X86_SW_PROTECTED_VM;
-	opts->private = true;
 	__TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(opts->type),
 		       "No KVM_X86_SW_PROTECTED_VM");
 	vm = vm_create_barebones_type(opts->type);
-	opts->flags = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS) &
-		      GUEST_MEMFD_FLAG_MIGRATABLE;
+	TEST_ASSERT(vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS) &
+		    GUEST_MEMFD_FLAG_MIGRATABLE,
+		    "The flag is not listed for this VM type");
 	kvm_vm_free(vm);
-	TEST_ASSERT(opts->flags, "The flag is not listed for this VM type");
+	opts->flags |= GUEST_MEMFD_FLAG_MIGRATABLE;
 
 	return gmem_vm_create(opts);
 }
 
-static void test_private_memory(void)
+static void run_sw_protected(bool private, u64 flags)
 {
 	struct gmem_vm_opts opts = {
 		.nr_vcpus = 4,
 		.nr_pages = test_pages,
+		.private = private,
+		.flags = flags,
 	};
-	struct gmem_vm *gvm = create_private_vm(&opts);
+	struct gmem_vm *gvm = create_sw_protected(&opts);
 	u64 moved;
 
 	gmem_vm_fill(gvm);
@@ -845,9 +847,10 @@ static void test_conversion_race(void)
 	struct gmem_vm_opts opts = {
 		.nr_vcpus = GMEM_MAX_VCPUS,
 		.nr_pages = test_pages,
+		.private = true,
 		.guest_code = guest_convert,
 	};
-	struct gmem_vm *gvm = create_private_vm(&opts);
+	struct gmem_vm *gvm = create_sw_protected(&opts);
 	u64 half = test_pages / 2, seq = 0, moved, i;
 	struct convert_thread t[GMEM_MAX_VCPUS];
 	struct convert_page *pages;
@@ -883,6 +886,20 @@ static void test_conversion_race(void)
 	TEST_ASSERT(moved >= half, "Only %lu moves", moved);
 	free(pages);
 	gmem_vm_free(gvm);
+}
+
+static void test_private_memory(void)
+{
+	run_sw_protected(true, 0);
+}
+
+/*
+ * Where the file can be mapped it is what backs shared memory, too. Nobody can
+ * have a look at it, but the guest uses it.
+ */
+static void test_shared_of_private_vm(void)
+{
+	run_sw_protected(false, GUEST_MEMFD_FLAG_MMAP);
 }
 #endif
 
