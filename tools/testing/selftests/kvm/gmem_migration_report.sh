@@ -41,7 +41,7 @@ sleep 1
 
 echo "kernel:      $(uname -rv)"
 echo "cpu:         $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)"
-echo "firmware:    $(dmesg | grep -E 'SEV(-SNP)? API|virt/tdx:' | tail -n 1)"
+echo "firmware:    $(dmesg | grep -E 'SEV(-SNP)? API|virt/tdx: .*[Mm]odule' | tail -n 1)"
 echo "migratable:  $(cat /sys/module/kvm/parameters/gmem_migratable)"
 echo "compactions: $rounds in $seconds s"
 echo

@@ -870,7 +870,7 @@ static void test_conversion_race(void)
 				   &t[i]);
 	}
 	end = time(NULL) + MOVE_SECONDS;
-	while (time(NULL) < end || seq < half) {
+	while (time(NULL) < end || seq < GMEM_MIN_PAGES / 2) {
 		seq++;
 		convert_step(gvm, cmd, pages, half + seq * 389 % half, seq);
 	}
