@@ -15,8 +15,12 @@ before=$(cat "$dir/moved")
 "$@"
 rc=$?
 moved=$(($(cat "$dir/moved") - before))
-violations=$(cat "$dir/violations")
-echo "# $moved moves by the model's rules, $violations violations"
+echo "# $moved moves by the model's rules"
 [ "$moved" -gt 0 ] || rc=1
-[ "$violations" -eq 0 ] || rc=1
+# With no VM left, the last two are what somebody forgot, of a model that counts it.
+for f in violations assigned leaked; do
+	[ -f "$dir/$f" ] || continue
+	echo "# $f: $(cat "$dir/$f")"
+	[ "$(cat "$dir/$f")" = 0 ] || rc=1
+done
 exit $rc
