@@ -78,6 +78,8 @@ objects() {
 		arch/"$arch"/kvm/hyp/nvhe/*) echo "${f%.c}.nvhe.o" ;;
 		arch/"$arch"/*) echo "${f%.c}.o" ;;
 		arch/*) ;;
+		# AMD's PSP; other files of its driver are for arm64, too.
+		drivers/crypto/ccp/sev-dev.c) [[ $arch != x86 ]] || echo "${f%.c}.o" ;;
 		virt/kvm/*) echo "arch/$arch/kvm/../../../${f%.c}.o" ;;
 		*) echo "${f%.c}.o" ;;
 		esac
