@@ -864,7 +864,8 @@ static void snp_test_unsupported(struct kunit *test)
 /* Tests of the backend: random sequences */
 
 #define SNP_TEST_GFNS	48
-#define SNP_TEST_STEPS	1500
+/* Each is checked in full, which takes KASAN a tenth of a second. */
+#define SNP_TEST_STEPS	(IS_ENABLED(CONFIG_KASAN) ? 500 : 1500)
 
 struct snp_test_gpage {
 	kvm_pfn_t pfn;
