@@ -810,35 +810,47 @@ static void step_expect(struct run *r, const struct step *step)
 			    step->argv[0], value, step->argv[1], limit);
 }
 
-/* In the order of verbs[]. */
-static void (*const actions[])(struct run *r, const struct step *step) = {
-	step_fill, step_stop, step_start, step_work, step_balloon, step_read,
-	step_compact, step_kcompactd, step_thp, step_hugetlb, step_cma,
-	step_offline, step_moves, step_floor, step_gaps_start, step_gaps,
-	step_load, step_unload, step_measure, step_expect,
-};
-
-const struct verb verbs[ARRAY_SIZE(actions) + 1] = {
-	{ "fill", 0, 0, false, "fill" },
-	{ "stop", 1, 1, false, "stop all|odd|even|NUMBER" },
-	{ "start", 0, 0, false, "start" },
-	{ "work", 1, 2, false, "work SECONDS [READING EVERY SECONDS]" },
-	{ "balloon", 1, 1, false, "balloon PERCENT" },
-	{ "read", 1, 1, false, "read NAME" },
-	{ "compact", 1, 1, false, "compact NAME" },
-	{ "kcompactd", 1, 1, false, "kcompactd NAME" },
-	{ "thp", 1, 1, false, "thp PERCENT OF FREE" },
-	{ "hugetlb", 2, 2, false, "hugetlb PAGE-SIZE PERCENT OF FREE" },
-	{ "cma", 1, MAX_ARGS, false, "cma SIZE..." },
-	{ "offline", 0, 0, false, "offline" },
-	{ "moves", 1, 2, false, "moves guests, or moves anon|shmem SIZE" },
-	{ "floor", 0, 0, false, "floor" },
-	{ "gaps-start", 0, 0, false, "gaps-start" },
-	{ "gaps", 1, 1, false, "gaps NAME" },
-	{ "load", 2, 2, true, "load NAME COMMAND" },
-	{ "unload", 1, 1, false, "unload NAME" },
-	{ "measure", 4, 4, true, "measure NAME UNIT higher|lower|none COMMAND" },
-	{ "expect", 3, MAX_ARGS, false, "expect FIGURE above|below VALUE [VARIANT...]" },
+const struct verb verbs[] = {
+	{ "fill", step_fill, 0, 0, false,
+	  "fill" },
+	{ "stop", step_stop, 1, 1, false,
+	  "stop all|odd|even|NUMBER" },
+	{ "start", step_start, 0, 0, false,
+	  "start" },
+	{ "work", step_work, 1, 2, false,
+	  "work SECONDS [READING EVERY SECONDS]" },
+	{ "balloon", step_balloon, 1, 1, false,
+	  "balloon PERCENT" },
+	{ "read", step_read, 1, 1, false,
+	  "read NAME" },
+	{ "compact", step_compact, 1, 1, false,
+	  "compact NAME" },
+	{ "kcompactd", step_kcompactd, 1, 1, false,
+	  "kcompactd NAME" },
+	{ "thp", step_thp, 1, 1, false,
+	  "thp PERCENT OF FREE" },
+	{ "hugetlb", step_hugetlb, 2, 2, false,
+	  "hugetlb PAGE-SIZE PERCENT OF FREE" },
+	{ "cma", step_cma, 1, MAX_ARGS, false,
+	  "cma SIZE..." },
+	{ "offline", step_offline, 0, 0, false,
+	  "offline" },
+	{ "moves", step_moves, 1, 2, false,
+	  "moves guests, or moves anon|shmem SIZE" },
+	{ "floor", step_floor, 0, 0, false,
+	  "floor" },
+	{ "gaps-start", step_gaps_start, 0, 0, false,
+	  "gaps-start" },
+	{ "gaps", step_gaps, 1, 1, false,
+	  "gaps NAME" },
+	{ "load", step_load, 2, 2, true,
+	  "load NAME COMMAND" },
+	{ "unload", step_unload, 1, 1, false,
+	  "unload NAME" },
+	{ "measure", step_measure, 4, 4, true,
+	  "measure NAME UNIT higher|lower|none COMMAND" },
+	{ "expect", step_expect, 3, MAX_ARGS, false,
+	  "expect FIGURE above|below VALUE [VARIANT...]" },
 	{ 0 },
 };
 
@@ -854,7 +866,7 @@ static bool do_step(struct run *r, const struct step *step)
 {
 	note("step: %s%s%s", step->verb->name, step->argc ? " " : "",
 	     step->argc ? step->argv[0] : "");
-	actions[step->verb - verbs](r, step);
+	step->verb->action(r, step);
 	return !guests_died(r, step->verb->name);
 }
 

@@ -15,9 +15,13 @@
 #define MAX_ARGS	8
 #define MAX_VARIANTS	8
 
+struct run;
+struct step;
+
 /* One thing to do. */
 struct verb {
 	const char *name;
+	void (*action)(struct run *r, const struct step *step);
 	int min_args, max_args;
 	bool command;		/* the last argument is the rest of the line */
 	const char *usage;
