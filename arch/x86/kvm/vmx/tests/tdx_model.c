@@ -276,6 +276,16 @@ static u64 tdx_model_walk(struct tdx_model_td *td, u64 gpa,
 	return TDX_SUCCESS;
 }
 
+static u64 tdx_model_begin_gpa(struct tdx_model_td *td,
+			       enum tdx_model_leaf leaf, u64 gpa,
+			       enum pg_level level,
+			       struct tdx_model_sept **sept)
+{
+	u64 err = tdx_model_begin(td, leaf, TDX_OPERAND_ID_SEPT);
+
+	return err ?: tdx_model_walk(td, gpa, level, sept);
+}
+
 static u64 tdx_model_sept_err(u64 status, struct tdx_model_sept *sept,
 			      u64 *ext_err1, u64 *ext_err2)
 {
@@ -352,10 +362,7 @@ static u64 tdx_model_range_block(struct tdx_td *tdx_td, u64 gpa,
 	u64 err;
 
 	*ext_err1 = *ext_err2 = 0;
-	err = tdx_model_begin(td, TDX_MODEL_BLOCK, TDX_OPERAND_ID_SEPT);
-	if (err)
-		return err;
-	err = tdx_model_walk(td, gpa, level, &sept);
+	err = tdx_model_begin_gpa(td, TDX_MODEL_BLOCK, gpa, level, &sept);
 	if (err)
 		return err;
 
@@ -404,10 +411,7 @@ static u64 tdx_model_range_unblock(struct tdx_td *tdx_td, u64 gpa,
 	u64 err;
 
 	*ext_err1 = *ext_err2 = 0;
-	err = tdx_model_begin(td, TDX_MODEL_UNBLOCK, TDX_OPERAND_ID_SEPT);
-	if (err)
-		return err;
-	err = tdx_model_walk(td, gpa, level, &sept);
+	err = tdx_model_begin_gpa(td, TDX_MODEL_UNBLOCK, gpa, level, &sept);
 	if (err)
 		return err;
 
@@ -435,10 +439,8 @@ static u64 tdx_model_page_relocate(struct tdx_td *tdx_td, u64 gpa,
 	u64 err;
 
 	*ext_err1 = *ext_err2 = 0;
-	err = tdx_model_begin(td, TDX_MODEL_RELOCATE, TDX_OPERAND_ID_SEPT);
-	if (err)
-		return err;
-	err = tdx_model_walk(td, gpa, PG_LEVEL_4K, &sept);
+	err = tdx_model_begin_gpa(td, TDX_MODEL_RELOCATE, gpa, PG_LEVEL_4K,
+				  &sept);
 	if (err)
 		return err;
 
@@ -581,10 +583,7 @@ u64 tdx_model_page_aug(struct tdx_model_td *td, u64 gpa, kvm_pfn_t pfn)
 	struct tdx_model_page *page;
 	u64 err;
 
-	err = tdx_model_begin(td, TDX_MODEL_AUG, TDX_OPERAND_ID_SEPT);
-	if (err)
-		return err;
-	err = tdx_model_walk(td, gpa, PG_LEVEL_4K, &sept);
+	err = tdx_model_begin_gpa(td, TDX_MODEL_AUG, gpa, PG_LEVEL_4K, &sept);
 	if (err)
 		return err;
 	/* [SEPT] */
@@ -632,10 +631,8 @@ u64 tdx_model_page_remove(struct tdx_model_td *td, u64 gpa)
 	struct tdx_model_sept *sept;
 	u64 err;
 
-	err = tdx_model_begin(td, TDX_MODEL_REMOVE, TDX_OPERAND_ID_SEPT);
-	if (err)
-		return err;
-	err = tdx_model_walk(td, gpa, PG_LEVEL_4K, &sept);
+	err = tdx_model_begin_gpa(td, TDX_MODEL_REMOVE, gpa, PG_LEVEL_4K,
+				  &sept);
 	if (err)
 		return err;
 	/* [SEPT] */
