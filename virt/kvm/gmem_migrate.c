@@ -320,31 +320,22 @@ ALLOW_ERROR_INJECTION(kvm_gmem_migrate_switch, ERRNO);
  * A page that is not the guest's private memory may still be mapped as shared:
  * where the file can be mapped, it is the guest's shared memory as well. That
  * was not unmapped at the start, but it has to be before the page is copied.
+ * Only one VM uses it: no backend is asked for a page of several.
  */
-static void kvm_gmem_migrate_unmap_shared(struct inode *inode, pgoff_t index)
+static void kvm_gmem_migrate_unmap_shared(struct gmem_binding *b)
 {
-	struct kvm_memory_slot *slot;
-	struct gmem_file *f;
+	struct kvm_gfn_range range = {
+		.start = b->gfn,
+		.end = b->gfn + 1,
+		.slot = b->slot,
+		.may_block = true,
+		.attr_filter = KVM_FILTER_SHARED,
+	};
 
-	kvm_gmem_for_each_file(f, inode) {
-		struct kvm_gfn_range range = {
-			.may_block = true,
-			.attr_filter = KVM_FILTER_SHARED,
-		};
-
-		slot = kvm_gmem_bound_slot(f, index);
-		if (!slot)
-			continue;
-
-		range.slot = slot;
-		range.start = kvm_gmem_gfn(slot, index);
-		range.end = range.start + 1;
-
-		KVM_MMU_LOCK(f->kvm);
-		if (kvm_gmem_unmap_range(f->kvm, &range))
-			kvm_flush_remote_tlbs(f->kvm);
-		KVM_MMU_UNLOCK(f->kvm);
-	}
+	KVM_MMU_LOCK(b->kvm);
+	if (kvm_gmem_unmap_range(b->kvm, &range))
+		kvm_flush_remote_tlbs(b->kvm);
+	KVM_MMU_UNLOCK(b->kvm);
 }
 
 /* The backend's step: all or nothing, see kvm_arch_gmem_migrate(). */
@@ -374,8 +365,7 @@ static noinline int kvm_gmem_migrate_relocate(struct gmem_binding *b,
 		} else {
 			ret = kvm_gmem_arch_migrate(&m);
 			if (ret == KVM_GMEM_MIGRATE_COPY)
-				kvm_gmem_migrate_unmap_shared(dst->mapping->host,
-							      dst->index);
+				kvm_gmem_migrate_unmap_shared(b);
 		}
 	}
 
