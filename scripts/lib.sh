@@ -33,6 +33,19 @@ me=$(basename "$0")
 # no process that a script has started in the background.
 tied=(setpriv --pdeathsig TERM)
 
+# gmem_bench ARCH|host: build this checkout's gmem-bench, and print its path.
+gmem_bench() {
+	local dir=$build/benchmarks/$1 args=()
+
+	[[ $1 == host ]] || args=("ARCH=$1")
+	# Without the ARCH= that one of our make targets was called with.
+	env -u MAKEFLAGS -u ARCH make -s -C "$repo/benchmarks" "${args[@]}" O="$dir" >&2 || exit
+	echo "$dir/gmem-bench"
+}
+
+# pack DIR: the directory as an archive for an initramfs, on stdout.
+pack() { (cd "$1" && find . | sort | cpio -o -H newc -R 0:0 --quiet); }
+
 note() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { note "$*"; exit 1; }
 
