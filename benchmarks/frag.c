@@ -83,7 +83,7 @@ static void report_guest(struct json *guests, struct member *m)
 	long long migrated = -1;
 
 	json_add_number(out, "pages", m->group->pages);
-	json_add_number(out, "checked", vm->checked);
+	json_add_number(out, "checked", member_checked(m));
 	json_add_number(out, "mismatches", vm->mismatches);
 	json_add_bool(out, "dead", vm->dead);
 	if (vm->dead)
@@ -217,6 +217,7 @@ int cmd_frag(int argc, char **argv)
 	    !group_mib || !f->group.step)
 		usage();
 	f->group.nr = 2 * nr_vms;
+	f->group.vcpus = 1;
 	f->group.pages = group_mib * MIB / PATTERN_PAGE / nr_vms;
 
 	prepare(f);

@@ -56,6 +56,7 @@ static int member_create(struct member *m, int id)
 	struct vm_config config = {
 		.memory = g->mode->memory,
 		.protected = g->mode->protected,
+		.vcpus = g->vcpus,
 		.nr_pages = g->pages,
 		.seed = id + 1,
 		.step = g->step,
@@ -65,8 +66,7 @@ static int member_create(struct member *m, int id)
 	if (g->mode->vm)
 		return vm_create(&m->vm, &config);
 
-	m->vm.config = config;
-	m->vm.fd = m->vm.kvm_fd = m->vm.vcpu_fd = m->vm.gmem_fd = -1;
+	vm_init(&m->vm, &config);
 	m->vm.mem_size = config.nr_pages * PATTERN_PAGE;
 	m->vm.mem = mmap(NULL, m->vm.mem_size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -106,7 +106,7 @@ static int member_fault(struct member *m)
 	if (page >= g->pages)
 		return 0;
 	if (g->mode->vm) {
-		if (vm_run(vm) == VM_FAULTED)
+		if (vm_run(&vm->vcpus[0]) == VM_FAULTED)
 			return 0;
 		return vm_fail(vm, "the guest stopped while filling page %llu",
 			       (unsigned long long)page);
@@ -212,42 +212,43 @@ int group_fill(struct group *g)
 }
 
 /* What a guest does between two batches, see guest/guest.c. */
-static void obey(struct member *m)
+static void obey(struct worker *w)
 {
-	struct vm *vm = &m->vm;
+	struct vcpu *vcpu = w->vcpu;
 
-	vm->ballooned = vm->balloon;
-	if (!atomic_exchange(&vm->send_gaps, false))
+	vcpu->ballooned = vcpu->vm->balloon;
+	if (!atomic_exchange(&vcpu->send_gaps, false))
 		return;
-	memcpy(vm->gaps, m->gaps, sizeof(vm->gaps));
-	vm->longest_gap = m->longest_gap;
-	memset(m->gaps, 0, sizeof(m->gaps));
-	m->longest_gap = 0;
-	vm->gaps_sent++;
+	memcpy(vcpu->gaps, w->gaps, sizeof(vcpu->gaps));
+	vcpu->longest_gap = w->longest_gap;
+	memset(w->gaps, 0, sizeof(w->gaps));
+	w->longest_gap = 0;
+	vcpu->gaps_sent++;
 }
 
-static void note_gap(struct member *m, uint64_t *last)
+static void note_gap(struct worker *w, uint64_t *last)
 {
 	uint64_t now = clock_ticks(), gap = now - *last;
 
-	m->gaps[gaps_bucket(gap)]++;
-	if (gap > m->longest_gap)
-		m->longest_gap = gap;
+	w->gaps[gaps_bucket(gap)]++;
+	if (gap > w->longest_gap)
+		w->longest_gap = gap;
 	*last = now;
 }
 
-static bool check_mapped_page(struct member *m, uint64_t page, uint64_t *last)
+static bool check_mapped_page(struct worker *w, uint64_t page, uint64_t *last)
 {
-	uint64_t word = pattern_first(m->vm.config.seed, page, m->pass);
-	uint64_t next = pattern_first(m->vm.config.seed, page, m->pass + 1);
-	uint64_t *p = member_page(m, page);
+	uint64_t seed = w->member->vm.config.seed;
+	uint64_t word = pattern_first(seed, page, w->pass);
+	uint64_t next = pattern_first(seed, page, w->pass + 1);
+	uint64_t *p = member_page(w->member, page);
 	unsigned int wrong = 0, i;
 
 	/* In the same pieces as a guest. */
 	for (i = 0; i < PATTERN_WORDS; i += 64) {
 		wrong += pattern_check_part(p + i, 64, word + i * PATTERN_STEP,
 					    next + i * PATTERN_STEP);
-		note_gap(m, last);
+		note_gap(w, last);
 	}
 	return !wrong;
 }
@@ -261,53 +262,64 @@ static uint64_t thread_ns(void)
 }
 
 /* Between two batches: leave the CPU to what the guests are here to meet. */
-static void rest(struct member *m)
+static void rest(struct worker *w)
 {
-	m->cpu_ns += thread_ns() - m->rested;
-	usleep(m->group->rest_us);
-	while (m->group->paused) {
-		m->resting = true;
+	struct group *g = w->member->group;
+
+	w->cpu_ns += thread_ns() - w->rested;
+	usleep(g->rest_us);
+	while (g->paused) {
+		w->resting = true;
 		usleep(1000);
 	}
-	m->resting = false;
-	m->rested = thread_ns();
+	w->resting = false;
+	w->rested = thread_ns();
 }
 
-static void check_mapping(struct member *m)
+/* The pages of a worker: from here to where the next one's begin. */
+static uint64_t first_page(struct worker *w, unsigned int offset)
 {
-	struct vm *vm = &m->vm;
+	struct group *g = w->member->group;
+
+	return GUEST_PART(g->pages, w->vcpu->nr + offset, g->vcpus);
+}
+
+static void check_mapping(struct worker *w)
+{
+	struct vm *vm = &w->member->vm;
 	uint64_t page, last = clock_ticks();
 
 	while (!vm->stop) {
-		for (page = 0; page < m->group->pages; page++) {
+		for (page = first_page(w, 0); page < first_page(w, 1); page++) {
 			if (!pattern_ballooned(vm->config.seed, page,
-					       vm->ballooned) &&
-			    !check_mapped_page(m, page, &last))
+					       w->vcpu->ballooned) &&
+			    !check_mapped_page(w, page, &last))
 				vm->mismatches++;
-			vm->checked++;
-			if (page % GUEST_BATCH)
+			if (++w->vcpu->checked % GUEST_BATCH)
 				continue;
-			rest(m);
-			obey(m);
+			rest(w);
+			obey(w);
 			if (vm->stop)
 				return;
 			last = clock_ticks();
 		}
-		m->pass++;
+		w->pass++;
 	}
 }
 
-static void check_guest(struct member *m)
+static void check_guest(struct worker *w)
 {
+	struct vm *vm = &w->member->vm;
+
 	for (;;) {
-		switch (vm_run(&m->vm)) {
+		switch (vm_run(w->vcpu)) {
 		case VM_CHECKED:
-			rest(m);
+			rest(w);
 			break;
 		case VM_STOPPED:
 			return;
 		case VM_FAULTED:
-			vm_fail(&m->vm, "the guest started again");
+			vm_fail(vm, "the guest started again");
 			return;
 		case VM_DEAD:
 			return;
@@ -315,43 +327,69 @@ static void check_guest(struct member *m)
 	}
 }
 
-static void *check_member(void *arg)
+static void *work(void *arg)
 {
-	struct member *m = arg;
+	struct worker *w = arg;
 
-	if (m->group->mode->vm)
-		check_guest(m);
+	w->rested = thread_ns();
+	if (w->member->group->mode->vm)
+		check_guest(w);
 	else
-		check_mapping(m);
+		check_mapping(w);
 	return NULL;
 }
 
 void group_start(struct group *g)
 {
 	struct member *m;
+	unsigned int i;
 
 	for (m = g->members; m < g->members + g->nr; m++) {
 		if (!m->alive || m->running)
 			continue;
-		if (pthread_create(&m->thread, NULL, check_member, m))
-			die("cannot start a thread");
+		for (i = 0; i < g->vcpus; i++) {
+			struct worker *w = &m->workers[i];
+
+			w->member = m;
+			w->vcpu = &m->vm.vcpus[i];
+			if (pthread_create(&w->thread, NULL, work, w))
+				die("cannot start a thread");
+		}
 		m->running = true;
 	}
 }
 
-/* Wait for @done of every running member. */
-static void wait_members(struct group *g, const char *what,
-			 bool (*done)(struct member *m, uint64_t want),
-			 const uint64_t *want)
+/* The next worker of a member that runs, after @w. NULL: the first; at the end. */
+static struct worker *next_worker(struct group *g, struct worker *w)
+{
+	struct member *m = w ? w->member : g->members;
+
+	if (w && ++w < m->workers + g->vcpus)
+		return w;
+	if (w)
+		m++;
+	for (; m && m < g->members + g->nr; m++)
+		if (m->running && !m->vm.dead)
+			return m->workers;
+	return NULL;
+}
+
+#define for_each_worker(w, g) \
+	for ((w) = next_worker(g, NULL); (w); (w) = next_worker(g, w))
+
+/* Wait for @done of every worker. */
+static void wait_workers(struct group *g, const char *what,
+			 bool (*done)(struct worker *w))
 {
 	double end = now_seconds() + STALL_SECONDS;
-	struct member *m;
+	struct worker *w;
 
-	for (m = g->members; m < g->members + g->nr; m++) {
-		while (m->running && !m->vm.dead &&
-		       !done(m, want[m - g->members])) {
+	for_each_worker(w, g) {
+		struct vm *vm = &w->member->vm;
+
+		while (!vm->dead && !done(w)) {
 			if (now_seconds() > end) {
-				vm_fail(&m->vm, "%s not within %d s", what,
+				vm_fail(vm, "%s not within %d s", what,
 					STALL_SECONDS);
 				break;
 			}
@@ -360,57 +398,53 @@ static void wait_members(struct group *g, const char *what,
 	}
 }
 
-static bool has_checked(struct member *m, uint64_t want)
+static bool has_checked(struct worker *w)
 {
-	return m->vm.checked >= want;
+	return w->vcpu->checked >= w->want;
 }
 
-static bool has_ballooned(struct member *m, uint64_t want)
+static bool has_ballooned(struct worker *w)
 {
-	return m->vm.ballooned >= want;
+	return w->vcpu->ballooned >= w->want;
 }
 
-static bool has_sent_gaps(struct member *m, uint64_t want)
+static bool has_sent_gaps(struct worker *w)
 {
-	return m->vm.gaps_sent != want;
+	return w->vcpu->gaps_sent != w->want;
 }
 
-static bool is_resting(struct member *m, uint64_t want)
+static bool is_resting(struct worker *w)
 {
-	(void)want;
-	return m->resting;
+	return w->resting;
 }
 
 void group_pause(struct group *g, bool pause)
 {
-	uint64_t want[MAX_MEMBERS] = { 0 };
-
 	g->paused = pause;
 	if (pause)
-		wait_members(g, "a pause", is_resting, want);
+		wait_workers(g, "a pause", is_resting);
 }
 
 void group_wait_pass(struct group *g)
 {
-	uint64_t want[MAX_MEMBERS];
-	int i;
+	struct worker *w;
 
-	for (i = 0; i < g->nr; i++)
-		want[i] = g->members[i].vm.checked + g->pages + GUEST_BATCH;
-	wait_members(g, "a full pass", has_checked, want);
+	for_each_worker(w, g)
+		w->want = w->vcpu->checked + first_page(w, 1) -
+			  first_page(w, 0) + GUEST_BATCH;
+	wait_workers(g, "a full pass", has_checked);
 }
 
 int group_balloon(struct group *g, unsigned int percent)
 {
-	uint64_t want[MAX_MEMBERS];
 	struct member *m;
-	int i;
+	struct worker *w;
 
-	for (i = 0; i < g->nr; i++) {
-		want[i] = percent;
-		g->members[i].vm.balloon = percent;
+	for_each_worker(w, g) {
+		w->want = percent;
+		w->member->vm.balloon = percent;
 	}
-	wait_members(g, "a balloon", has_ballooned, want);
+	wait_workers(g, "a balloon", has_ballooned);
 	for (m = g->members; m < g->members + g->nr; m++)
 		if (m->running && !m->vm.dead)
 			vm_balloon(&m->vm);
@@ -419,36 +453,37 @@ int group_balloon(struct group *g, unsigned int percent)
 
 uint64_t group_gaps(struct group *g, uint64_t *gaps)
 {
-	uint64_t want[MAX_MEMBERS], longest = 0;
-	struct member *m;
+	uint64_t longest = 0;
+	struct worker *w;
 	int i;
 
-	for (i = 0; i < g->nr; i++) {
-		want[i] = g->members[i].vm.gaps_sent;
-		g->members[i].vm.send_gaps = true;
+	for_each_worker(w, g) {
+		w->want = w->vcpu->gaps_sent;
+		w->vcpu->send_gaps = true;
 	}
-	wait_members(g, "its gaps", has_sent_gaps, want);
+	wait_workers(g, "its gaps", has_sent_gaps);
 
 	memset(gaps, 0, GAPS_BUCKETS * sizeof(*gaps));
-	for (m = g->members; m < g->members + g->nr; m++) {
-		if (!m->running || m->vm.dead)
-			continue;
+	for_each_worker(w, g) {
 		for (i = 0; i < GAPS_BUCKETS; i++)
-			gaps[i] += m->vm.gaps[i];
-		if (m->vm.longest_gap > longest)
-			longest = m->vm.longest_gap;
-		memset(m->vm.gaps, 0, sizeof(m->vm.gaps));
-		m->vm.longest_gap = 0;
+			gaps[i] += w->vcpu->gaps[i];
+		if (w->vcpu->longest_gap > longest)
+			longest = w->vcpu->longest_gap;
+		memset(w->vcpu->gaps, 0, sizeof(w->vcpu->gaps));
+		w->vcpu->longest_gap = 0;
 	}
 	return longest;
 }
 
 void group_stop_member(struct member *m)
 {
+	unsigned int i;
+
 	if (!m->running)
 		return;
 	m->vm.stop = true;
-	pthread_join(m->thread, NULL);
+	for (i = 0; i < m->group->vcpus; i++)
+		pthread_join(m->workers[i].thread, NULL);
 	m->running = false;
 }
 
@@ -476,13 +511,23 @@ bool group_any_dead(struct group *g)
 	return dead;
 }
 
+uint64_t member_checked(const struct member *m)
+{
+	uint64_t checked = 0;
+	int i;
+
+	for (i = 0; i < GUEST_CPUS; i++)
+		checked += m->vm.vcpus[i].checked;
+	return checked;
+}
+
 uint64_t group_checked(struct group *g)
 {
 	uint64_t checked = 0;
 	int i;
 
 	for (i = 0; i < g->nr; i++)
-		checked += g->members[i].vm.checked;
+		checked += member_checked(&g->members[i]);
 	return checked;
 }
 
@@ -498,25 +543,39 @@ uint64_t group_mismatches(struct group *g)
 
 double group_cpu_ns(struct group *g)
 {
+	unsigned int cpu;
 	double ns = 0;
 	int i;
 
 	for (i = 0; i < g->nr; i++)
-		ns += g->members[i].cpu_ns;
+		for (cpu = 0; cpu < g->vcpus; cpu++)
+			ns += g->members[i].workers[cpu].cpu_ns;
 	return ns;
+}
+
+/* The statistic of all file descriptors, see group_stat(). */
+static long long add_stat(long long sum, int fd, const char *name)
+{
+	long long value = kvm_stat(fd, name);
+
+	if (value < 0)
+		return sum;
+	return sum < 0 ? value : sum + value;
 }
 
 long long group_stat(struct group *g, const char *name, bool vcpu)
 {
-	long long sum = -1, value;
+	long long sum = -1;
 	struct member *m;
+	unsigned int i;
 
 	for (m = g->members; m < g->members + g->nr; m++) {
 		if (!m->alive || !g->mode->vm)
 			continue;
-		value = kvm_stat(vcpu ? m->vm.vcpu_fd : m->vm.fd, name);
-		if (value >= 0)
-			sum = sum < 0 ? value : sum + value;
+		if (!vcpu)
+			sum = add_stat(sum, m->vm.fd, name);
+		for (i = 0; vcpu && i < g->vcpus; i++)
+			sum = add_stat(sum, m->vm.vcpus[i].fd, name);
 	}
 	return sum;
 }

@@ -31,25 +31,34 @@ bool mode_is_gmem(const struct mode *mode);
 
 struct group;
 
-struct member {
-	struct vm vm;		/* its counters serve a mapping as well */
-	struct group *group;
-	bool alive;		/* created, and not destroyed */
-	bool running;		/* its thread is */
+/* A thread that runs a vCPU, or checks a part of a mapping as a vCPU would. */
+struct worker {
+	struct member *member;
+	struct vcpu *vcpu;	/* its counters serve a mapping as well */
+	pthread_t thread;
 	uint64_t pass;
 	_Atomic uint64_t cpu_ns;	/* of checking, up to the last report */
 	uint64_t rested;	/* when it did last, on the thread's clock */
 	_Atomic bool resting;
-	pthread_t thread;
+	uint64_t want;		/* that wait_workers() waits for */
 	/* Of a mapping: what a guest keeps in its own memory. */
 	uint64_t gaps[GAPS_BUCKETS];
 	uint64_t longest_gap;
 };
 
+struct member {
+	struct vm vm;
+	struct group *group;
+	bool alive;		/* created, and not destroyed */
+	bool running;		/* its threads are */
+	struct worker workers[GUEST_CPUS];
+};
+
 struct group {
 	const struct mode *mode;
 	int nr;
-	uint64_t pages;		/* of each member */
+	unsigned int vcpus;	/* of each member */
+	uint64_t pages;		/* the same */
 	uint64_t step;		/* that it takes at a time */
 	bool sequential;	/* one after the other, not in turns */
 	unsigned int rest_us;	/* pause of a member for every batch it checks */
@@ -84,6 +93,7 @@ int group_balloon(struct group *g, unsigned int percent);
  */
 uint64_t group_gaps(struct group *g, uint64_t *gaps);
 
+uint64_t member_checked(const struct member *m);
 uint64_t group_checked(struct group *g);
 uint64_t group_mismatches(struct group *g);
 /* CPU time that it took to check what was, the host's work for it included. */

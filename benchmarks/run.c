@@ -933,6 +933,7 @@ static void describe(struct run *r)
 	json_add_string(settings, "mode", r->variant->mode->name);
 	json_add_number(settings, "guests", s->guests);
 	json_add_number(settings, "size_mib", (double)s->size / MIB);
+	json_add_number(settings, "vcpus", s->vcpus);
 	json_add_number(settings, "interleave", s->interleave);
 	json_add_string(settings, "order",
 			s->sequential ? "sequential" : "turns");
@@ -1029,6 +1030,7 @@ int cmd_run(int argc, char **argv)
 	r->group = (struct group) {
 		.mode = r->variant->mode,
 		.nr = scenario.guests,
+		.vcpus = scenario.vcpus,
 		.pages = scenario.size / 4096,
 		.step = scenario.interleave,
 		.sequential = scenario.sequential,

@@ -28,6 +28,7 @@ static const struct setting {
 	{ "rootfs", YES_NO, offsetof(struct scenario, rootfs) },
 	{ "guests", NUMBER, offsetof(struct scenario, guests) },
 	{ "size", SIZE, offsetof(struct scenario, size) },
+	{ "vcpus", NUMBER, offsetof(struct scenario, vcpus) },
 	{ "interleave", NUMBER, offsetof(struct scenario, interleave) },
 	{ "rest_us", NUMBER, offsetof(struct scenario, rest_us) },
 };
@@ -202,7 +203,10 @@ static bool validate(struct scenario *s)
 		return wrong(s, "%s: no variants or no steps", s->name);
 	if (s->guests > MAX_MEMBERS)
 		return wrong(s, "%s: at most %d guests", s->name, MAX_MEMBERS);
-	if (s->guests && (s->size < 4096 || !s->interleave))
+	if (s->vcpus < 1 || s->vcpus > GUEST_CPUS)
+		return wrong(s, "%s: a guest has 1 to %d vCPUs", s->name,
+			     GUEST_CPUS);
+	if (s->guests && (s->size < 4096 * s->vcpus || !s->interleave))
 		return wrong(s, "%s: guests of which size?", s->name);
 	return true;
 }
@@ -215,8 +219,9 @@ bool scenario_apply(struct scenario *s, const struct variant *variant)
 		value = strchr(word, '=');
 		/* The machine is the same for all of them. */
 		if (!value || (strncmp(word, "guests=", 7) &&
-			       strncmp(word, "size=", 5)))
-			return wrong(s, "a variant has guests= or size=, not %s",
+			       strncmp(word, "size=", 5) &&
+			       strncmp(word, "vcpus=", 6)))
+			return wrong(s, "a variant has guests=, size= or vcpus=, not %s",
 				     word);
 		*value++ = '\0';
 		if (!add_setting(s, word, value))
@@ -286,6 +291,7 @@ bool scenario_parse(struct scenario *s, const char *name, const char *text,
 		.cpus = 2,
 		.timeout = 900,
 		.runs = 3,
+		.vcpus = 1,
 		.interleave = 1,
 		.rest_us = 3000,
 	};

@@ -61,6 +61,7 @@ struct scenario {
 	/* The guests. */
 	uint64_t guests;
 	uint64_t size;		/* bytes of each */
+	uint64_t vcpus;		/* the same */
 	uint64_t interleave;	/* pages that one takes at a time */
 	bool sequential;
 	uint64_t rest_us;

@@ -448,7 +448,7 @@ static const char good_scenario[] =
 static const char sized_scenario[] =
 	"what = a test\nguests = 1\nsize = 16M\n"
 	"variant = one feature private\n"
-	"variant = many feature private guests=8 size=2M\n"
+	"variant = many feature private guests=8 size=2M vcpus=2\n"
 	"step = fill\n";
 
 static bool refused(const char *text, const char *why)
@@ -487,7 +487,7 @@ static void test_scenario(void)
 	      "steps that are none are refused");
 	check(scenario_parse(&s, "sizes", sized_scenario, false) &&
 	      scenario_apply(&s, scenario_variant(&s, "many")) &&
-	      s.guests == 8 && s.size == 2 * MIB,
+	      s.guests == 8 && s.size == 2 * MIB && s.vcpus == 2,
 	      "a variant has guests of its own");
 	check(refused("what = x\nstep = fill\nvariant = a b private cpus=3\n",
 		      "not cpus=3"), "but no machine of its own");
@@ -497,6 +497,8 @@ static void test_scenario(void)
 	check(refused("runs = many\n", "not a value") &&
 	      refused("size = 12\n", "not a value") &&
 	      refused("what\n", "not key = value") &&
+	      refused("what = x\nvcpus = 9\nvariant = a b private\nstep = fill\n",
+		      "1 to 8 vCPUs") &&
 	      refused("what = x\n", "no variants"),
 	      "values that are none are refused");
 	check(parse_size("2M", &size) && size == 2 * MIB &&

@@ -88,27 +88,43 @@ static int vm_set_memory(struct vm *vm)
 	return 0;
 }
 
-static int vm_create_vcpu(struct vm *vm)
+static int vm_create_vcpu(struct vm *vm, unsigned int nr)
 {
-	vm->vcpu_fd = ioctl(vm->fd, KVM_CREATE_VCPU, 0UL);
-	if (vm->vcpu_fd < 0)
+	struct vcpu *vcpu = &vm->vcpus[nr];
+
+	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)nr);
+	if (vcpu->fd < 0)
 		return vm_fail(vm, "KVM_CREATE_VCPU: %m");
 
 	vm->run_size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0UL);
-	vm->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		       vm->vcpu_fd, 0);
-	if (vm->run == MAP_FAILED) {
-		vm->run = NULL;
+	vcpu->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED) {
+		vcpu->run = NULL;
 		return vm_fail(vm, "mmap of the vCPU: %m");
 	}
-	return arch_vcpu_setup(vm);
+	return arch_vcpu_setup(vcpu);
+}
+
+void vm_init(struct vm *vm, const struct vm_config *config)
+{
+	unsigned int i;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->config = *config;
+	vm->kvm_fd = vm->fd = vm->gmem_fd = -1;
+	for (i = 0; i < GUEST_CPUS; i++) {
+		vm->vcpus[i].vm = vm;
+		vm->vcpus[i].nr = i;
+		vm->vcpus[i].fd = -1;
+	}
 }
 
 int vm_create(struct vm *vm, const struct vm_config *config)
 {
-	memset(vm, 0, sizeof(*vm));
-	vm->config = *config;
-	vm->fd = vm->vcpu_fd = vm->gmem_fd = -1;
+	unsigned int i;
+
+	vm_init(vm, config);
 	vm->image_size = GUEST_IMAGE;
 	vm->mem_size = vm->image_size + config->nr_pages * PATTERN_PAGE;
 
@@ -124,23 +140,27 @@ int vm_create(struct vm *vm, const struct vm_config *config)
 	memcpy(vm->mem, guest_image, guest_image_end - guest_image);
 	__builtin___clear_cache(vm->mem, (char *)vm->mem + GUEST_IMAGE);
 
-	if (vm_set_memory(vm))
+	if (vm_set_memory(vm) || arch_vm_setup(vm))
 		return -1;
-	return vm_create_vcpu(vm);
+	for (i = 0; i < config->vcpus; i++)
+		if (vm_create_vcpu(vm, i))
+			return -1;
+	return 0;
 }
 
-
 /* The guest wrote @value to @reg. True where that ends vm_run(). */
-static bool handle_write(struct vm *vm, uint64_t reg, uint64_t value,
+static bool handle_write(struct vcpu *vcpu, uint64_t reg, uint64_t value,
 			 enum vm_event *event)
 {
+	struct vm *vm = vcpu->vm;
+
 	switch (reg) {
 	case REG_FAULTED:
 		vm->faulted = value;
 		*event = VM_FAULTED;
 		return true;
 	case REG_CHECKED:
-		vm->checked += value;
+		vcpu->checked += value;
 		*event = VM_CHECKED;
 		return true;
 	case REG_MISMATCH:
@@ -150,15 +170,15 @@ static bool handle_write(struct vm *vm, uint64_t reg, uint64_t value,
 		*event = VM_STOPPED;
 		return true;
 	case REG_BALLOON:
-		vm->ballooned = value;
+		vcpu->ballooned = value;
 		return false;
 	case REG_GAPS:
 		if (value >> 48 < GAPS_BUCKETS)
-			vm->gaps[value >> 48] = value & 0xffffffff;
+			vcpu->gaps[value >> 48] = value & 0xffffffff;
 		return false;
 	case REG_GAPS_END:
-		vm->longest_gap = value;
-		vm->gaps_sent++;
+		vcpu->longest_gap = value;
+		vcpu->gaps_sent++;
 		return false;
 	case REG_FAULT:
 		vm_fail(vm, "the guest took an exception, cause 0x%llx",
@@ -172,26 +192,27 @@ static bool handle_write(struct vm *vm, uint64_t reg, uint64_t value,
 	return true;
 }
 
-static uint64_t next_command(struct vm *vm)
+static uint64_t next_command(struct vcpu *vcpu)
 {
-	uint64_t command = (uint64_t)vm->balloon << COMMAND_BALLOON_SHIFT;
+	uint64_t command = (uint64_t)vcpu->vm->balloon << COMMAND_BALLOON_SHIFT;
 
-	if (vm->stop)
+	if (vcpu->vm->stop)
 		command |= COMMAND_STOP;
-	if (atomic_exchange(&vm->send_gaps, false))
+	if (atomic_exchange(&vcpu->send_gaps, false))
 		command |= COMMAND_GAPS;
 	return command;
 }
 
-enum vm_event vm_run(struct vm *vm)
+enum vm_event vm_run(struct vcpu *vcpu)
 {
-	struct kvm_run *run = vm->run;
+	struct kvm_run *run = vcpu->run;
+	struct vm *vm = vcpu->vm;
 	enum vm_event event;
 
 	for (;;) {
 		uint64_t value = 0;
 
-		if (ioctl(vm->vcpu_fd, KVM_RUN, 0UL) < 0) {
+		if (ioctl(vcpu->fd, KVM_RUN, 0UL) < 0) {
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
 			vm_fail(vm, "KVM_RUN: %m");
@@ -206,12 +227,12 @@ enum vm_event vm_run(struct vm *vm)
 		}
 
 		if (!run->mmio.is_write) {
-			value = next_command(vm);
+			value = next_command(vcpu);
 			memcpy(run->mmio.data, &value, sizeof(value));
 			continue;
 		}
 		memcpy(&value, run->mmio.data, sizeof(value));
-		if (handle_write(vm, run->mmio.phys_addr - GUEST_MMIO, value,
+		if (handle_write(vcpu, run->mmio.phys_addr - GUEST_MMIO, value,
 				 &event))
 			return event;
 	}
@@ -220,13 +241,12 @@ enum vm_event vm_run(struct vm *vm)
 int vm_balloon(struct vm *vm)
 {
 	bool gmem = vm->config.memory != VM_MEM_ANON;
-	unsigned int percent = vm->ballooned;
 	uint64_t page;
 
 	for (page = 0; page < vm->config.nr_pages; page++) {
 		uint64_t at = vm->image_size + page * PATTERN_PAGE;
 
-		if (!pattern_ballooned(vm->config.seed, page, percent))
+		if (!pattern_ballooned(vm->config.seed, page, vm->balloon))
 			continue;
 		if (gmem ? fallocate(vm->gmem_fd, FALLOC_FL_PUNCH_HOLE |
 				     FALLOC_FL_KEEP_SIZE, at, PATTERN_PAGE) :
@@ -239,14 +259,20 @@ int vm_balloon(struct vm *vm)
 
 void vm_destroy(struct vm *vm)
 {
+	struct vcpu *vcpu;
+
 	/*
 	 * The order in which a VMM's exit closes things: the memory's file
 	 * holds a reference on the VM, so it goes before.
 	 */
-	if (vm->run)
-		munmap(vm->run, vm->run_size);
-	if (vm->vcpu_fd >= 0)
-		close(vm->vcpu_fd);
+	for (vcpu = vm->vcpus; vcpu < vm->vcpus + GUEST_CPUS; vcpu++) {
+		if (vcpu->run)
+			munmap(vcpu->run, vm->run_size);
+		if (vcpu->fd >= 0)
+			close(vcpu->fd);
+		vcpu->run = NULL;
+		vcpu->fd = -1;
+	}
 	if (vm->mem)
 		munmap(vm->mem, vm->mem_size);
 	if (vm->gmem_fd >= 0)
@@ -255,9 +281,8 @@ void vm_destroy(struct vm *vm)
 		close(vm->fd);
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
-	vm->run = NULL;
 	vm->mem = NULL;
-	vm->vcpu_fd = vm->gmem_fd = vm->fd = vm->kvm_fd = -1;
+	vm->gmem_fd = vm->fd = vm->kvm_fd = -1;
 }
 
 long long kvm_stat(int kvm_fd, const char *name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A minimal VMM: one vCPU, one memory slot, one payload. */
+/* A minimal VMM: a few vCPUs, one memory slot, one payload. */
 #ifndef GMEM_BENCH_VM_H
 #define GMEM_BENCH_VM_H
 
@@ -10,6 +10,7 @@
 
 #include "bench.h"
 #include "guest/gaps.h"
+#include "guest/protocol.h"
 
 struct kvm_run;
 
@@ -30,33 +31,43 @@ enum vm_memory {
 struct vm_config {
 	enum vm_memory memory;
 	bool protected;		/* the host cannot read the guest's memory */
+	unsigned int vcpus;
 	uint64_t nr_pages;	/* that the guest fills and checks */
 	uint64_t seed;
 	uint64_t step;		/* pages between two reports of the filling */
+};
+
+struct vm;
+
+/* Checks its part of the memory, in a thread of its own. */
+struct vcpu {
+	struct vm *vm;
+	unsigned int nr;
+	int fd;
+	struct kvm_run *run;
+	_Atomic uint64_t checked;
+	_Atomic unsigned int ballooned;	/* percent that it has let go of */
+	_Atomic bool send_gaps;	/* tell it at its next question */
+	uint64_t gaps[GAPS_BUCKETS];	/* valid when gaps_sent changes */
+	uint64_t longest_gap;
+	_Atomic unsigned int gaps_sent;
 };
 
 struct vm {
 	struct vm_config config;
 	int kvm_fd;
 	int fd;
-	int vcpu_fd;
 	int gmem_fd;
-	struct kvm_run *run;
+	struct vcpu vcpus[GUEST_CPUS];
 	size_t run_size;
 	void *mem;
 	size_t mem_size;
 	size_t image_size;	/* in front of what the guest checks */
 
 	uint64_t faulted;
-	_Atomic uint64_t checked;
 	_Atomic uint64_t mismatches;
-	_Atomic bool stop;	/* tell the guest at its next question */
-	_Atomic bool send_gaps;	/* the same */
+	_Atomic bool stop;	/* tell each vCPU at its next question */
 	_Atomic unsigned int balloon;	/* percent to let go of, the same */
-	_Atomic unsigned int ballooned;	/* percent that it has let go of */
-	uint64_t gaps[GAPS_BUCKETS];	/* valid when gaps_sent changes */
-	uint64_t longest_gap;
-	_Atomic unsigned int gaps_sent;
 	_Atomic bool dead;	/* error says of what */
 	char error[ERR_LEN];
 };
@@ -69,10 +80,12 @@ enum vm_event {
 	VM_DEAD,		/* the guest cannot go on */
 };
 
+/* One that has nothing yet, and can be destroyed. */
+void vm_init(struct vm *vm, const struct vm_config *config);
 /* 0, or -1 with vm->error set. */
 int vm_create(struct vm *vm, const struct vm_config *config);
-enum vm_event vm_run(struct vm *vm);
-/* Give the host back what the guest has let go of. 0, or -1. */
+enum vm_event vm_run(struct vcpu *vcpu);
+/* Give the host back what all vCPUs have let go of. 0, or -1. */
 int vm_balloon(struct vm *vm);
 void vm_destroy(struct vm *vm);
 
@@ -88,7 +101,9 @@ extern const char guest_image[], guest_image_end[];
 unsigned long arch_vm_type(const struct vm_config *config);
 /* For a guest_memfd. What cannot be mapped takes its shared pages elsewhere. */
 uint64_t arch_gmem_flags(const struct vm_config *config);
+/* What a new VM needs. */
+int arch_vm_setup(struct vm *vm);
 /* Make a new vCPU start the payload with its arguments. */
-int arch_vcpu_setup(struct vm *vm);
+int arch_vcpu_setup(struct vcpu *vcpu);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * Entry of the arm64 guest. The MMU stays off: a protected guest needs no
  * more to own its memory, and every fault is then one of stage 2.
- * x0 to x2 come from the VMM and are guest_main()'s arguments.
+ * x0 to x4 come from the VMM and are guest_main()'s arguments.
  */
 #include "protocol.h"
 
@@ -10,7 +10,8 @@
 	.globl	_start
 _start:
 	ldr	x9, =(GUEST_BASE + GUEST_IMAGE)
-	mov	sp, x9
+	lsl	x10, x3, #GUEST_STACK_SHIFT
+	sub	sp, x9, x10
 	adr	x9, vectors
 	msr	vbar_el1, x9
 	isb

@@ -14,33 +14,35 @@
 /* A look at the clock for every so many words. */
 #define PART_WORDS	64
 
-static uint32_t gaps[GAPS_BUCKETS];
-static uint64_t longest, last;
+static struct cpu {
+	uint32_t gaps[GAPS_BUCKETS];
+	uint64_t longest, last;
+} cpus[GUEST_CPUS];
 
-static void note_gap(void)
+static void note_gap(struct cpu *c)
 {
-	uint64_t now = clock_ticks(), gap = now - last;
+	uint64_t now = clock_ticks(), gap = now - c->last;
 
-	gaps[gaps_bucket(gap)]++;
-	if (gap > longest)
-		longest = gap;
-	last = now;
+	c->gaps[gaps_bucket(gap)]++;
+	if (gap > c->longest)
+		c->longest = gap;
+	c->last = now;
 }
 
-static void send_gaps(void)
+static void send_gaps(struct cpu *c)
 {
 	uint64_t i;
 
 	for (i = 0; i < GAPS_BUCKETS; i++) {
-		if (gaps[i])
-			mmio_write(REG_GAPS, i << 48 | gaps[i]);
-		gaps[i] = 0;
+		if (c->gaps[i])
+			mmio_write(REG_GAPS, i << 48 | c->gaps[i]);
+		c->gaps[i] = 0;
 	}
-	mmio_write(REG_GAPS_END, longest);
-	longest = 0;
+	mmio_write(REG_GAPS_END, c->longest);
+	c->longest = 0;
 }
 
-static int check_page(uint64_t *p, uint64_t word, uint64_t next)
+static int check_page(struct cpu *c, uint64_t *p, uint64_t word, uint64_t next)
 {
 	unsigned int wrong = 0, i;
 
@@ -48,19 +50,19 @@ static int check_page(uint64_t *p, uint64_t word, uint64_t next)
 		wrong += pattern_check_part(p + i, PART_WORDS,
 					    word + i * PATTERN_STEP,
 					    next + i * PATTERN_STEP);
-		note_gap();
+		note_gap(c);
 	}
 	return wrong;
 }
 
 /* Returns the percentage of pages that the guest no longer has. */
-static unsigned int obey(unsigned int balloon, uint64_t pass)
+static unsigned int obey(struct cpu *c, unsigned int balloon, uint64_t pass)
 {
 	uint64_t command = mmio_read(REG_COMMAND);
 	unsigned int want = command >> COMMAND_BALLOON_SHIFT;
 
 	if (command & COMMAND_GAPS)
-		send_gaps();
+		send_gaps(c);
 	if (command & COMMAND_STOP)
 		mmio_write(REG_STOPPED, pass);
 	if (want > balloon) {
@@ -70,11 +72,10 @@ static unsigned int obey(unsigned int balloon, uint64_t pass)
 	return balloon;
 }
 
-void guest_main(uint64_t nr_pages, uint64_t seed, uint64_t step)
+static void fill(unsigned long base, uint64_t nr_pages, uint64_t seed,
+		 uint64_t step)
 {
-	unsigned long base = GUEST_BASE + GUEST_IMAGE;
-	uint64_t page, pass, unreported = 0;
-	unsigned int balloon = 0;
+	uint64_t page;
 
 	for (page = 0; page < nr_pages; page++) {
 		pattern_write((uint64_t *)(base + page * PATTERN_PAGE),
@@ -82,24 +83,39 @@ void guest_main(uint64_t nr_pages, uint64_t seed, uint64_t step)
 		if ((page + 1) % step == 0 || page + 1 == nr_pages)
 			mmio_write(REG_FAULTED, page + 1);
 	}
+}
 
-	last = clock_ticks();
+/* The first vCPU fills all of the memory, before any other one runs. */
+void guest_main(uint64_t nr_pages, uint64_t seed, uint64_t step, uint64_t cpu,
+		uint64_t nr_cpus)
+{
+	uint64_t first = GUEST_PART(nr_pages, cpu, nr_cpus);
+	uint64_t end = GUEST_PART(nr_pages, cpu + 1, nr_cpus);
+	unsigned long base = GUEST_BASE + GUEST_IMAGE;
+	uint64_t page, pass, unreported = 0;
+	struct cpu *c = &cpus[cpu];
+	unsigned int balloon = 0;
+
+	if (cpu == 0)
+		fill(base, nr_pages, seed, step);
+
+	c->last = clock_ticks();
 	for (pass = 0;; pass++) {
-		for (page = 0; page < nr_pages; page++) {
+		for (page = first; page < end; page++) {
 			uint64_t *p = (uint64_t *)(base + page * PATTERN_PAGE);
 
 			/* One that is ballooned away counts as looked at. */
 			if (!pattern_ballooned(seed, page, balloon) &&
-			    check_page(p, pattern_first(seed, page, pass),
+			    check_page(c, p, pattern_first(seed, page, pass),
 				       pattern_first(seed, page, pass + 1)))
 				mmio_write(REG_MISMATCH, page);
 			if (++unreported < GUEST_BATCH)
 				continue;
 			mmio_write(REG_CHECKED, unreported);
 			unreported = 0;
-			balloon = obey(balloon, pass);
+			balloon = obey(c, balloon, pass);
 			/* What the VMM made of the answer is not a gap. */
-			last = clock_ticks();
+			c->last = clock_ticks();
 		}
 	}
 }

@@ -10,8 +10,11 @@
 #define GUEST_BASE	0x80000000UL
 /* Code and stack of the guest; the memory that it checks lies behind. */
 #define GUEST_IMAGE	0x10000UL
+/* The vCPUs' stacks are at the end of it, the first one's last. */
+#define GUEST_CPUS	8
+#define GUEST_STACK_SHIFT	11
 
-/* Written by the guest. */
+/* Written by the guest: by each of its vCPUs, but for the first register. */
 #define REG_FAULTED	0x00	/* pages written for the first time */
 #define REG_CHECKED	0x08	/* pages checked since the last report */
 #define REG_MISMATCH	0x10	/* number of a page with wrong content */
@@ -30,5 +33,8 @@
 
 /* A report every so many pages. */
 #define GUEST_BATCH	256
+
+/* The first of the pages that vCPU @cpu of @cpus checks. */
+#define GUEST_PART(nr_pages, cpu, cpus)	((nr_pages) * (cpu) / (cpus))
 
 #endif

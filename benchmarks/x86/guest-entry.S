@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Entry of the x86 guest, in 64-bit mode, with rdi, rsi and rdx from the VMM as
- * guest_main()'s arguments. There are no interrupts and no exceptions.
+ * Entry of the x86 guest, in 64-bit mode, with guest_main()'s arguments from the
+ * VMM, and the stack. There are no interrupts and no exceptions.
  */
 #include "protocol.h"
 
@@ -22,7 +22,6 @@ pdpt:
 
 	.globl	_start
 _start:
-	mov	$(GUEST_BASE + GUEST_IMAGE), %esp
 	call	guest_main
 0:	hlt
 	jmp	0b

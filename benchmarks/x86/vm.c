@@ -23,7 +23,7 @@ unsigned long arch_vm_type(const struct vm_config *config)
 
 uint64_t arch_gmem_flags(const struct vm_config *config)
 {
-	/* What is private cannot be mapped as well, see set_private(). */
+	/* What is private cannot be mapped as well, see arch_vm_setup(). */
 	return config->protected ? 0 :
 	       GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 }
@@ -32,7 +32,7 @@ uint64_t arch_gmem_flags(const struct vm_config *config)
  * All that the guest checks is private: in guest_memfd, and nowhere else. Its
  * program is shared, because KVM has to read the instructions it emulates.
  */
-static int set_private(struct vm *vm)
+int arch_vm_setup(struct vm *vm)
 {
 	struct kvm_memory_attributes attr = {
 		.address = GUEST_BASE + GUEST_IMAGE,
@@ -48,8 +48,9 @@ static int set_private(struct vm *vm)
 }
 
 /* Without it KVM takes long mode and its page tables for unknown. */
-static int set_cpuid(struct vm *vm)
+static int set_cpuid(struct vcpu *vcpu)
 {
+	struct vm *vm = vcpu->vm;
 	struct kvm_cpuid2 *cpuid;
 	int ret = 0;
 
@@ -58,14 +59,15 @@ static int set_cpuid(struct vm *vm)
 	cpuid->nent = MAX_CPUID;
 	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid))
 		ret = vm_fail(vm, "KVM_GET_SUPPORTED_CPUID: %m");
-	else if (ioctl(vm->vcpu_fd, KVM_SET_CPUID2, cpuid))
+	else if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
 		ret = vm_fail(vm, "KVM_SET_CPUID2: %m");
 	free(cpuid);
 	return ret;
 }
 
-int arch_vcpu_setup(struct vm *vm)
+int arch_vcpu_setup(struct vcpu *vcpu)
 {
+	struct vm *vm = vcpu->vm;
 	/* The page tables are in front of the code, see guest-entry.S. */
 	struct kvm_regs regs = {
 		.rip = GUEST_BASE + 2 * PATTERN_PAGE,
@@ -73,13 +75,16 @@ int arch_vcpu_setup(struct vm *vm)
 		.rdi = vm->config.nr_pages,
 		.rsi = vm->config.seed,
 		.rdx = vm->config.step,
+		.rcx = vcpu->nr,
+		.r8 = vm->config.vcpus,
+		.rsp = GUEST_BASE + GUEST_IMAGE - (vcpu->nr << GUEST_STACK_SHIFT),
 	};
 	struct kvm_sregs sregs;
 
-	if (set_private(vm) || set_cpuid(vm))
+	if (set_cpuid(vcpu))
 		return -1;
 
-	if (ioctl(vm->vcpu_fd, KVM_GET_SREGS, &sregs))
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
 		return vm_fail(vm, "KVM_GET_SREGS: %m");
 	/* Straight to 64-bit mode. Other segments do not matter there. */
 	sregs.cr0 = CR0_PE | CR0_PG;
@@ -90,9 +95,9 @@ int arch_vcpu_setup(struct vm *vm)
 	sregs.cs.l = 1;
 	/* A guest that takes an exception shuts down, and vm_run() says so. */
 	sregs.idt.limit = 0;
-	if (ioctl(vm->vcpu_fd, KVM_SET_SREGS, &sregs))
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs))
 		return vm_fail(vm, "KVM_SET_SREGS: %m");
-	if (ioctl(vm->vcpu_fd, KVM_SET_REGS, &regs))
+	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs))
 		return vm_fail(vm, "KVM_SET_REGS: %m");
 	return 0;
 }
