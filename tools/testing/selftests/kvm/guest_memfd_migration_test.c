@@ -1144,6 +1144,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(4_writers),
 #ifdef __x86_64__
 	GMEM_TEST(private_memory),
+	GMEM_TEST(shared_of_private_vm),
 	GMEM_TEST(conversion_race),
 #endif
 	GMEM_TEST(punch_race),
