@@ -931,6 +931,8 @@ static void describe(struct run *r)
 	json_add_string(r->result, "show", s->show ? s->show : "");
 	settings = json_add(r->result, "settings", json_object());
 	json_add_string(settings, "mode", r->variant->mode->name);
+	/* Its place in tables. */
+	json_add_number(settings, "column", r->variant - s->variants);
 	json_add_number(settings, "guests", s->guests);
 	json_add_number(settings, "size_mib", (double)s->size / MIB);
 	json_add_number(settings, "vcpus", s->vcpus);

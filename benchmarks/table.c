@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "scenario.h"
 #include "table.h"
 
 static void names_add(struct names *names, const char *name)
@@ -44,20 +45,25 @@ static void subset(const struct result_set *set, const char *scenario,
 			result_set_add(out, set->runs[i]);
 }
 
+/* In the order of the scenario's file: the first is what others stand against. */
 static void find_variants(struct table *t)
 {
-	static const char *const usual[] = { "stock", "feature", "control" };
 	struct result_set runs;
-	size_t i, j;
+	const char *name;
+	int column;
+	size_t i;
 
 	subset(t->set, t->scenario, NULL, &runs);
-	for (j = 0; j < ARRAY_SIZE(usual); j++)
-		for (i = 0; i < runs.nr_runs; i++)
-			if (is_of(runs.runs[i], t->scenario, usual[j]))
-				names_add(&t->variants, usual[j]);
-	for (i = 0; i < runs.nr_runs; i++)
-		names_add(&t->variants,
-			  json_get_string(runs.runs[i], "variant"));
+	for (column = 0; column <= MAX_VARIANTS; column++) {
+		for (i = 0; i < runs.nr_runs; i++) {
+			name = json_get_string(runs.runs[i], "variant");
+			/* Those that do not say where come last. */
+			if (column == MAX_VARIANTS ||
+			    json_get_number(json_get(runs.runs[i], "settings"),
+					    "column", -1) == column)
+				names_add(&t->variants, name);
+		}
+	}
 }
 
 void table_make(struct table *t, const struct result_set *set,
