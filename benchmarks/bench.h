@@ -25,6 +25,7 @@ int cmd_compare(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_el2(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_selftest(int argc, char **argv);
 

@@ -13,6 +13,7 @@ static const struct command {
 	{ "report", cmd_report, "the demo's boots: table, maps, verdict" },
 	{ "compare", cmd_compare, "compare two result sets, figure by figure" },
 	{ "watch", cmd_watch, "how long moves take on this machine" },
+	{ "el2", cmd_el2, "where the instructions of a hypercall go" },
 	{ "show", cmd_show, "a result set: table, page with plots, JSON" },
 	{ "selftest", cmd_selftest, "check the analysis on known input" },
 };

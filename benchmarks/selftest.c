@@ -11,6 +11,7 @@
 #include "compare.h"
 #include "guest/gaps.h"
 #include "guest/pattern.h"
+#include "el2.h"
 #include "json.h"
 #include "map.h"
 #include "result.h"
@@ -506,6 +507,45 @@ static void test_scenario(void)
 	      !parse_size("M", &size) && !parse_size("1MB", &size), "sizes");
 }
 
+#define EL2_PC(pc)	"Trace 0: 0x7f12 [00000000/0000" pc "/90000a04/ff000001] f\n"
+
+static const char el2_symbols[] =
+	"ffff800080600000 T __kvm_nvhe___kvm_hyp_host_vector\n"
+	"ffff800080600800 T __kvm_nvhe_other\n"
+	"ffff800080600900 t __kvm_nvhe_wanted\n"
+	"ffff800080600a00 T not_of_el2\n";
+
+/* Two calls of which the second gets there, and half of one. */
+static const char el2_log[] =
+	EL2_PC("900000000404")
+	"Stopped execution of TB chain before 0x7f12 [0000900000000400] f\n"
+	EL2_PC("900000000400") EL2_PC("900000000800")
+	EL2_PC("900000000400") EL2_PC("900000000804") EL2_PC("aaaa00000400")
+	EL2_PC("900000000900") EL2_PC("900000000904")
+	EL2_PC("900000000400") EL2_PC("900000000900");
+
+static bool el2_profile(struct el2_profile *p, const char *function)
+{
+	FILE *symbols = fmemopen((void *)el2_symbols, strlen(el2_symbols), "r");
+	FILE *log = fmemopen((void *)el2_log, strlen(el2_log), "r");
+	bool ret = el2_read(p, symbols, log, function, 10);
+
+	fclose(symbols);
+	fclose(log);
+	return ret;
+}
+
+static void test_el2(void)
+{
+	struct el2_profile p;
+
+	check(el2_profile(&p, "wanted") && p.calls == 1 && p.nr == 3,
+	      "a hypercall that gets to a function is found");
+	check(p.functions[0].total == 1 && p.functions[1].total == 1 &&
+	      p.functions[2].total == 2, "and where its instructions went");
+	check(!el2_profile(&p, "not_of_el2"), "which has to be EL2's");
+}
+
 int cmd_selftest(int argc, char **argv)
 {
 	(void)argc;
@@ -524,6 +564,7 @@ int cmd_selftest(int argc, char **argv)
 	test_stats();
 	test_compare();
 	test_result_files();
+	test_el2();
 	printf("1..%d\n", nr_tests);
 	return nr_failed != 0;
 }
