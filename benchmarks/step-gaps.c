@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Steps: what guests feel. */
+#include "guest/clock.h"
+#include "run.h"
+
+/* Ticks of the guests' counter in a second. */
+static double clock_hz(void)
+{
+	double start = now_seconds();
+	uint64_t ticks = clock_ticks();
+
+	sleep_ms(50);
+	ticks = clock_ticks() - ticks;
+	return ticks / (now_seconds() - start);
+}
+
+static void gaps_snapshot(struct run *r)
+{
+	r->gaps_since = now_seconds();
+	r->checked = group_checked(&r->group);
+	r->exits = group_stat(&r->group, "exits", true);
+	r->migrated = group_stat(&r->group, "gmem_migrated", false);
+}
+
+void step_gaps_start(struct run *r, const struct step *step)
+{
+	uint64_t gaps[GAPS_BUCKETS];
+
+	(void)step;
+	if (!need_guests(r, "gaps-start", true))
+		return;
+	group_gaps(&r->group, gaps);
+	gaps_snapshot(r);
+}
+
+/* The smallest gap, in ns, that @percent of all do not exceed. */
+static double gaps_percentile(const uint64_t *gaps, double percent, double hz)
+{
+	uint64_t total = 0, seen = 0;
+	int i;
+
+	for (i = 0; i < GAPS_BUCKETS; i++)
+		total += gaps[i];
+	for (i = 0; i < GAPS_BUCKETS - 1; i++) {
+		seen += gaps[i];
+		if (seen >= percent / 100 * total)
+			break;
+	}
+	return gaps_floor(i) / hz * 1e9;
+}
+
+void step_gaps(struct run *r, const struct step *step)
+{
+	static const struct {
+		const char *name;
+		double percent;
+	} points[] = {
+		{ "gap_p50", 50 }, { "gap_p99", 99 }, { "gap_p99.9", 99.9 },
+		{ "gap_p99.99", 99.99 },
+	};
+	double hz = clock_hz(), seconds, moved, exits;
+	uint64_t gaps[GAPS_BUCKETS], longest;
+	const char *name = step->argv[0];
+	struct json *out, *buckets, *bucket;
+	char full[NAME_LEN];
+	size_t i;
+
+	if (!r->gaps_since) {
+		result_fail(r->result, "gaps: since when? (gaps-start)");
+		return;
+	}
+	if (!need_guests(r, "gaps", true))
+		return;
+	longest = group_gaps(&r->group, gaps);
+	seconds = now_seconds() - r->gaps_since;
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		figure(r, name, points[i].name, "ns", BETTER_LOWER,
+		       gaps_percentile(gaps, points[i].percent, hz));
+	figure(r, name, "gap_max", "ns", BETTER_LOWER, longest / hz * 1e9);
+	figure(r, name, "checked", "pages/s", BETTER_HIGHER,
+	       (group_checked(&r->group) - r->checked) / seconds);
+	if (r->exits >= 0) {
+		exits = group_stat(&r->group, "exits", true) - r->exits;
+		figure(r, name, "exits", "1/s", BETTER_LOWER, exits / seconds);
+	}
+	if (r->migrated >= 0) {
+		moved = group_stat(&r->group, "gmem_migrated", false) -
+			r->migrated;
+		figure(r, name, "moved", "pages", BETTER_NONE, moved);
+	}
+
+	out = json_add(r->histograms, NULL, json_object());
+	snprintf(full, sizeof(full), "%s.gap", name);
+	json_add_string(out, "name", full);
+	json_add_string(out, "unit", "ns");
+	buckets = json_add(out, "buckets", json_array());
+	for (i = 0; i < GAPS_BUCKETS; i++) {
+		if (!gaps[i])
+			continue;
+		bucket = json_add(buckets, NULL, json_array());
+		json_add(bucket, NULL, json_number(gaps_floor(i) / hz * 1e9));
+		json_add(bucket, NULL, json_number(gaps[i]));
+	}
+	gaps_snapshot(r);
+}
