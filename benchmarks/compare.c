@@ -113,7 +113,7 @@ static bool same_clocks(struct compare *cmp, const struct result_set *a,
 
 static void judge(struct compare *cmp, struct comparison *c)
 {
-	double worse;
+	double worse, base;
 
 	c->a.mean = stats_mean(c->a.values, c->a.nr);
 	c->b.mean = stats_mean(c->b.values, c->b.nr);
@@ -127,9 +127,10 @@ static void judge(struct compare *cmp, struct comparison *c)
 	}
 
 	c->difference = c->b.mean - c->a.mean;
-	/* Of nothing, every change is infinitely many percent. */
+	/* Of nothing, or of noise, every change is infinitely many percent. */
+	base = fabs(c->a.mean) > c->a.deviation ? fabs(c->a.mean) : 0;
 	if (c->difference)
-		c->difference *= 100 / fabs(c->a.mean);
+		c->difference *= 100 / base;
 	c->p = stats_welch_p(c->a.values, c->a.nr, c->b.values, c->b.nr);
 	c->significant = c->p >= 0 && c->p < cmp->alpha;
 

@@ -22,7 +22,7 @@ struct comparison {
 	char *unit;
 	enum better better;
 	struct samples a, b;
-	double difference;	/* of b from a, in percent of a */
+	double difference;	/* of b from a, in percent of a; may be infinite */
 	double p;		/* see stats_welch_p() */
 	bool significant;
 	bool regression;

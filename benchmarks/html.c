@@ -354,9 +354,13 @@ static void put_cell(FILE *out, const struct comparison *c, bool base)
 		fputs(short_number(s->deviation, c->unit), out);
 		fputs("</small>", out);
 	}
-	if (!base && c->a.nr && isfinite(c->difference))
-		fprintf(out, "<br><small>%+.1f %%%s</small>", c->difference,
-			c->significant ? " *" : c->p < 0 ? " ?" : "");
+	if (!base && c->a.nr) {
+		fputs("<br><small>", out);
+		if (isfinite(c->difference))
+			fprintf(out, "%+.1f %%", c->difference);
+		fputs(c->significant ? " *</small>" : c->p < 0 ? " ?</small>" :
+		      "</small>", out);
+	}
 	fputs("</td>", out);
 }
 

@@ -288,7 +288,7 @@ static void make_set(struct result_set *set, const char *variant,
 static void test_compare(void)
 {
 	static const double low[] = { 99, 100, 101 }, high[] = { 119, 120, 121 };
-	static const double wide[] = { 50, 100, 210 };
+	static const double wide[] = { 50, 100, 210 }, noise[] = { -1, 0, 2 };
 	struct result_set a, b;
 	struct compare cmp = { .alpha = 0.05, .threshold = 5 };
 
@@ -319,6 +319,14 @@ static void test_compare(void)
 	check(cmp.nr_regressions == 1,
 	      "less of what should be much is a regression");
 
+	make_set(&a, "x", "f", BETTER_LOWER, noise, 3);
+	make_set(&b, "x", "f", BETTER_LOWER, low, 3);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	compare_sets(&cmp, &a, &b);
+	check(isinf(cmp.first->difference) && cmp.nr_regressions == 1,
+	      "more than nothing but noise has no percentage, and counts");
+
+	make_set(&a, "x", "f", BETTER_HIGHER, high, 3);
 	make_set(&b, "x", "f", BETTER_HIGHER, wide, 3);
 	cmp = (struct compare) { .alpha = 0.05, .threshold = 0 };
 	compare_sets(&cmp, &a, &b);

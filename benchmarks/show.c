@@ -22,8 +22,10 @@ static void print_cell(const struct comparison *c, bool base)
 			len += snprintf(text + len, sizeof(text) - len, " ~%s",
 					short_number(s->deviation, c->unit));
 		if (!base && c->a.nr && isfinite(c->difference))
-			snprintf(text + len, sizeof(text) - len, " %+.0f%%%s",
-				 c->difference, c->significant ? "*" : "");
+			len += snprintf(text + len, sizeof(text) - len, " %+.0f%%",
+					c->difference);
+		if (!base && c->significant)
+			snprintf(text + len, sizeof(text) - len, "*");
 	}
 	printf(" %27s", text);
 }
