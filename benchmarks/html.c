@@ -356,7 +356,7 @@ static void put_cell(FILE *out, const struct comparison *c, bool base)
 	}
 	if (!base && c->a.nr) {
 		fputs("<br><small>", out);
-		if (isfinite(c->difference))
+		if (fabs(c->difference) < 10000)
 			fprintf(out, "%+.1f %%", c->difference);
 		fputs(c->significant ? " *</small>" : c->p < 0 ? " ?</small>" :
 		      "</small>", out);

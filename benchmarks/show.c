@@ -21,7 +21,7 @@ static void print_cell(const struct comparison *c, bool base)
 		if (s->nr > 1)
 			len += snprintf(text + len, sizeof(text) - len, " ~%s",
 					short_number(s->deviation, c->unit));
-		if (!base && c->a.nr && isfinite(c->difference))
+		if (!base && c->a.nr && fabs(c->difference) < 10000)
 			len += snprintf(text + len, sizeof(text) - len, " %+.0f%%",
 					c->difference);
 		if (!base && c->significant)
