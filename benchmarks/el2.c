@@ -91,7 +91,7 @@ bool el2_read(struct el2_profile *p, FILE *symbols, FILE *log,
 {
 	const struct el2_function *vector, *wanted;
 	uint64_t pc, entry, offset = 0;
-	bool started = false, counts = false;
+	bool counts = false;
 	char line[512];
 
 	memset(p, 0, sizeof(*p));
@@ -106,11 +106,9 @@ bool el2_read(struct el2_profile *p, FILE *symbols, FILE *log,
 	while (p->calls < max_calls && fgets(line, sizeof(line), log)) {
 		if (!parse_pc(line, &pc))
 			continue;
-		if (!started && pc % BLOCK == entry % BLOCK) {
+		if (!offset && pc % BLOCK == entry % BLOCK)
 			offset = entry - pc;
-			started = true;
-		}
-		if (!started)
+		if (!offset)
 			continue;
 		pc += offset;
 		if (pc == entry) {

@@ -3,7 +3,6 @@
  * A result set as one page that needs nothing else. The plots are SVG, drawn
  * by gnuplot and put into the page.
  */
-#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,7 +355,7 @@ static void put_cell(FILE *out, const struct comparison *c, bool base)
 	}
 	if (!base && c->a.nr) {
 		fputs("<br><small>", out);
-		if (fabs(c->difference) < 10000)
+		if (table_percent(c))
 			fprintf(out, "%+.1f %%", c->difference);
 		fputs(c->significant ? " *</small>" : c->p < 0 ? " ?</small>" :
 		      "</small>", out);

@@ -14,7 +14,7 @@
 #include "run.h"
 
 void figure(struct run *r, const char *prefix, const char *name,
-		   const char *unit, enum better better, double value)
+	    const char *unit, enum better better, double value)
 {
 	char full[2 * NAME_LEN];
 
@@ -23,7 +23,7 @@ void figure(struct run *r, const char *prefix, const char *name,
 }
 
 /* With 16 buckets for each power of two: [smallest value, count]. */
-void add_histogram(struct run *r, const char *name, const char *unit,
+static void add_histogram(struct run *r, const char *name, const char *unit,
 			  const struct durations *d)
 {
 	struct json *out = json_add(r->histograms, NULL, json_object());
@@ -49,7 +49,6 @@ void add_histogram(struct run *r, const char *name, const char *unit,
 	}
 }
 
-/* @d is sorted then. */
 void distribution(struct run *r, const char *name, struct durations *d)
 {
 	static const struct {

@@ -3,7 +3,6 @@
  * gmem-bench show: a result set, for people: what each scenario wants to be
  * seen first, the variants side by side; all of it as JSON, or as a page.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +20,7 @@ static void print_cell(const struct comparison *c, bool base)
 		if (s->nr > 1)
 			len += snprintf(text + len, sizeof(text) - len, " ~%s",
 					short_number(s->deviation, c->unit));
-		if (!base && c->a.nr && fabs(c->difference) < 10000)
+		if (!base && table_percent(c))
 			len += snprintf(text + len, sizeof(text) - len, " %+.0f%%",
 					c->difference);
 		if (!base && c->significant)

@@ -173,3 +173,8 @@ const char *table_unit(const struct comparison *c)
 {
 	return strcmp(c->unit, "ns") ? c->unit : "";
 }
+
+bool table_percent(const struct comparison *c)
+{
+	return c->a.nr && c->b.nr && fabs(c->difference) < 10000;
+}

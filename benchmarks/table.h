@@ -46,6 +46,8 @@ struct json *table_any_run(const struct table *t);
 const char *short_number(double value, const char *unit);
 /* What is to be said of its unit, then. */
 const char *table_unit(const struct comparison *c);
+/* Is there a difference, and one that a percentage says something about? */
+bool table_percent(const struct comparison *c);
 
 /* The set as a page with plots, see show.c. */
 void html_write(const char *path, const struct result_set *set);
