@@ -219,21 +219,9 @@ static void obey(struct worker *w)
 	vcpu->ballooned = vcpu->vm->balloon;
 	if (!atomic_exchange(&vcpu->send_gaps, false))
 		return;
-	memcpy(vcpu->gaps, w->gaps, sizeof(vcpu->gaps));
-	vcpu->longest_gap = w->longest_gap;
-	memset(w->gaps, 0, sizeof(w->gaps));
-	w->longest_gap = 0;
+	vcpu->gaps = w->gaps;
+	memset(&w->gaps, 0, sizeof(w->gaps));
 	vcpu->gaps_sent++;
-}
-
-static void note_gap(struct worker *w, uint64_t *last)
-{
-	uint64_t now = clock_ticks(), gap = now - *last;
-
-	w->gaps[gaps_bucket(gap)]++;
-	if (gap > w->longest_gap)
-		w->longest_gap = gap;
-	*last = now;
 }
 
 static bool check_mapped_page(struct worker *w, uint64_t page, uint64_t *last)
@@ -243,12 +231,15 @@ static bool check_mapped_page(struct worker *w, uint64_t page, uint64_t *last)
 	uint64_t next = pattern_first(seed, page, w->pass + 1);
 	uint64_t *p = member_page(w->member, page);
 	unsigned int wrong = 0, i;
+	uint64_t now;
 
 	/* In the same pieces as a guest. */
-	for (i = 0; i < PATTERN_WORDS; i += 64) {
-		wrong += pattern_check_part(p + i, 64, word + i * PATTERN_STEP,
+	for (i = 0; i < PATTERN_WORDS; i += GAPS_WORDS) {
+		wrong += pattern_check_part(p + i, GAPS_WORDS, word + i * PATTERN_STEP,
 					    next + i * PATTERN_STEP);
-		note_gap(w, last);
+		now = clock_ticks();
+		gaps_note(&w->gaps, now - *last);
+		*last = now;
 	}
 	return !wrong;
 }
@@ -451,9 +442,8 @@ int group_balloon(struct group *g, unsigned int percent)
 	return group_any_dead(g) ? -1 : 0;
 }
 
-uint64_t group_gaps(struct group *g, uint64_t *gaps)
+void group_gaps(struct group *g, struct gaps *gaps)
 {
-	uint64_t longest = 0;
 	struct worker *w;
 	int i;
 
@@ -463,16 +453,16 @@ uint64_t group_gaps(struct group *g, uint64_t *gaps)
 	}
 	wait_workers(g, "its gaps", has_sent_gaps);
 
-	memset(gaps, 0, GAPS_BUCKETS * sizeof(*gaps));
+	memset(gaps, 0, sizeof(*gaps));
 	for_each_worker(w, g) {
+		struct gaps *more = &w->vcpu->gaps;
+
 		for (i = 0; i < GAPS_BUCKETS; i++)
-			gaps[i] += w->vcpu->gaps[i];
-		if (w->vcpu->longest_gap > longest)
-			longest = w->vcpu->longest_gap;
-		memset(w->vcpu->gaps, 0, sizeof(w->vcpu->gaps));
-		w->vcpu->longest_gap = 0;
+			gaps->nr[i] += more->nr[i];
+		if (more->longest > gaps->longest)
+			gaps->longest = more->longest;
+		memset(more, 0, sizeof(*more));
 	}
-	return longest;
 }
 
 void group_stop_member(struct member *m)

@@ -42,8 +42,7 @@ struct worker {
 	_Atomic bool resting;
 	uint64_t want;		/* that wait_workers() waits for */
 	/* Of a mapping: what a guest keeps in its own memory. */
-	uint64_t gaps[GAPS_BUCKETS];
-	uint64_t longest_gap;
+	struct gaps gaps;
 };
 
 struct member {
@@ -87,11 +86,8 @@ bool group_any_dead(struct group *g);
 /* Members let go of @percent of their pages, which the host gets back. */
 int group_balloon(struct group *g, unsigned int percent);
 
-/*
- * The gaps of all running members since the last call, added up in @gaps of
- * GAPS_BUCKETS. Returns the longest, in ticks.
- */
-uint64_t group_gaps(struct group *g, uint64_t *gaps);
+/* The gaps of all running members since the last call. */
+void group_gaps(struct group *g, struct gaps *gaps);
 
 uint64_t member_checked(const struct member *m);
 uint64_t group_checked(struct group *g);

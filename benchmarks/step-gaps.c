@@ -24,25 +24,25 @@ static void gaps_snapshot(struct run *r)
 
 void step_gaps_start(struct run *r, const struct step *step)
 {
-	uint64_t gaps[GAPS_BUCKETS];
+	struct gaps gaps;
 
 	(void)step;
 	if (!need_guests(r, "gaps-start", true))
 		return;
-	group_gaps(&r->group, gaps);
+	group_gaps(&r->group, &gaps);
 	gaps_snapshot(r);
 }
 
 /* The smallest gap, in ns, that @percent of all do not exceed. */
-static double gaps_percentile(const uint64_t *gaps, double percent, double hz)
+static double gaps_percentile(const struct gaps *gaps, double percent, double hz)
 {
 	uint64_t total = 0, seen = 0;
 	int i;
 
 	for (i = 0; i < GAPS_BUCKETS; i++)
-		total += gaps[i];
+		total += gaps->nr[i];
 	for (i = 0; i < GAPS_BUCKETS - 1; i++) {
-		seen += gaps[i];
+		seen += gaps->nr[i];
 		if (seen >= percent / 100 * total)
 			break;
 	}
@@ -59,9 +59,9 @@ void step_gaps(struct run *r, const struct step *step)
 		{ "gap_p99.99", 99.99 },
 	};
 	double hz = clock_hz(), seconds, moved, exits;
-	uint64_t gaps[GAPS_BUCKETS], longest;
 	const char *name = step->argv[0];
 	struct json *out, *buckets, *bucket;
+	struct gaps gaps;
 	char full[NAME_LEN];
 	size_t i;
 
@@ -71,12 +71,12 @@ void step_gaps(struct run *r, const struct step *step)
 	}
 	if (!need_guests(r, "gaps", true))
 		return;
-	longest = group_gaps(&r->group, gaps);
+	group_gaps(&r->group, &gaps);
 	seconds = now_seconds() - r->gaps_since;
 	for (i = 0; i < ARRAY_SIZE(points); i++)
 		figure(r, name, points[i].name, "ns", BETTER_LOWER,
-		       gaps_percentile(gaps, points[i].percent, hz));
-	figure(r, name, "gap_max", "ns", BETTER_LOWER, longest / hz * 1e9);
+		       gaps_percentile(&gaps, points[i].percent, hz));
+	figure(r, name, "gap_max", "ns", BETTER_LOWER, gaps.longest / hz * 1e9);
 	figure(r, name, "checked", "pages/s", BETTER_HIGHER,
 	       (group_checked(&r->group) - r->checked) / seconds);
 	if (r->exits >= 0) {
@@ -95,11 +95,11 @@ void step_gaps(struct run *r, const struct step *step)
 	json_add_string(out, "unit", "ns");
 	buckets = json_add(out, "buckets", json_array());
 	for (i = 0; i < GAPS_BUCKETS; i++) {
-		if (!gaps[i])
+		if (!gaps.nr[i])
 			continue;
 		bucket = json_add(buckets, NULL, json_array());
 		json_add(bucket, NULL, json_number(gaps_floor(i) / hz * 1e9));
-		json_add(bucket, NULL, json_number(gaps[i]));
+		json_add(bucket, NULL, json_number(gaps.nr[i]));
 	}
 	gaps_snapshot(r);
 }

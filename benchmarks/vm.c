@@ -174,10 +174,10 @@ static bool handle_write(struct vcpu *vcpu, uint64_t reg, uint64_t value,
 		return false;
 	case REG_GAPS:
 		if (value >> 48 < GAPS_BUCKETS)
-			vcpu->gaps[value >> 48] = value & 0xffffffff;
+			vcpu->gaps.nr[value >> 48] = value & 0xffffffff;
 		return false;
 	case REG_GAPS_END:
-		vcpu->longest_gap = value;
+		vcpu->gaps.longest = value;
 		vcpu->gaps_sent++;
 		return false;
 	case REG_FAULT:

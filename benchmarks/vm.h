@@ -48,8 +48,7 @@ struct vcpu {
 	_Atomic uint64_t checked;
 	_Atomic unsigned int ballooned;	/* percent that it has let go of */
 	_Atomic bool send_gaps;	/* tell it at its next question */
-	uint64_t gaps[GAPS_BUCKETS];	/* valid when gaps_sent changes */
-	uint64_t longest_gap;
+	struct gaps gaps;	/* valid when gaps_sent changes */
 	_Atomic unsigned int gaps_sent;
 };
 

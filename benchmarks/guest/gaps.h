@@ -9,6 +9,9 @@
 
 #include <stdint.h>
 
+/* A look at the clock for every so many words that are checked. */
+#define GAPS_WORDS	64
+
 #define GAPS_FINE	8
 /* Up to 2^42 ticks: an hour of the fastest counter. */
 #define GAPS_BUCKETS	(40 * GAPS_FINE)
@@ -34,6 +37,19 @@ static inline uint64_t gaps_floor(unsigned int bucket)
 	if (bucket < GAPS_FINE)
 		return bucket;
 	return (uint64_t)(GAPS_FINE + bucket % GAPS_FINE) << (octave - 3);
+}
+
+struct gaps {
+	uint64_t nr[GAPS_BUCKETS];
+	uint64_t longest;
+};
+
+/* A gap of @ticks. */
+static inline void gaps_note(struct gaps *gaps, uint64_t ticks)
+{
+	gaps->nr[gaps_bucket(ticks)]++;
+	if (ticks > gaps->longest)
+		gaps->longest = ticks;
 }
 
 #endif

@@ -11,21 +11,16 @@
 #include "pattern.h"
 #include "protocol.h"
 
-/* A look at the clock for every so many words. */
-#define PART_WORDS	64
-
 static struct cpu {
-	uint32_t gaps[GAPS_BUCKETS];
-	uint64_t longest, last;
+	struct gaps gaps;
+	uint64_t last;
 } cpus[GUEST_CPUS];
 
 static void note_gap(struct cpu *c)
 {
-	uint64_t now = clock_ticks(), gap = now - c->last;
+	uint64_t now = clock_ticks();
 
-	c->gaps[gaps_bucket(gap)]++;
-	if (gap > c->longest)
-		c->longest = gap;
+	gaps_note(&c->gaps, now - c->last);
 	c->last = now;
 }
 
@@ -34,20 +29,20 @@ static void send_gaps(struct cpu *c)
 	uint64_t i;
 
 	for (i = 0; i < GAPS_BUCKETS; i++) {
-		if (c->gaps[i])
-			mmio_write(REG_GAPS, i << 48 | c->gaps[i]);
-		c->gaps[i] = 0;
+		if (c->gaps.nr[i])
+			mmio_write(REG_GAPS, i << 48 | c->gaps.nr[i]);
+		c->gaps.nr[i] = 0;
 	}
-	mmio_write(REG_GAPS_END, c->longest);
-	c->longest = 0;
+	mmio_write(REG_GAPS_END, c->gaps.longest);
+	c->gaps.longest = 0;
 }
 
 static int check_page(struct cpu *c, uint64_t *p, uint64_t word, uint64_t next)
 {
 	unsigned int wrong = 0, i;
 
-	for (i = 0; i < PATTERN_WORDS; i += PART_WORDS) {
-		wrong += pattern_check_part(p + i, PART_WORDS,
+	for (i = 0; i < PATTERN_WORDS; i += GAPS_WORDS) {
+		wrong += pattern_check_part(p + i, GAPS_WORDS,
 					    word + i * PATTERN_STEP,
 					    next + i * PATTERN_STEP);
 		note_gap(c);
