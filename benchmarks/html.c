@@ -297,7 +297,8 @@ static void put_distributions(struct page *page, const struct table *t)
 		for (h = h ? h->child : NULL; h; h = h->next) {
 			double total = histogram_total(h), left = total;
 
-			if (total < MIN_VALUES || len > sizeof(plot) - 300)
+			if (total < MIN_VALUES || len > sizeof(plot) - 300 ||
+			    !table_plots(t, json_get_string(h, "name")))
 				continue;
 			if (!gp)
 				gp = plot_begin(page, 460);

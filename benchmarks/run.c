@@ -168,6 +168,8 @@ const struct verb verbs[] = {
 	  "unload NAME" },
 	{ "measure", step_measure, 4, 4, true,
 	  "measure NAME UNIT higher|lower|none COMMAND" },
+	{ "figures", step_figures, 4, 4, true,
+	  "figures PREFIX UNIT higher|lower|none COMMAND" },
 	{ "expect", step_expect, 3, MAX_ARGS, false,
 	  "expect FIGURE above|below VALUE [VARIANT...]" },
 	{ 0 },
@@ -248,6 +250,7 @@ static void describe(struct run *r)
 			s->instructions ? "instructions" : "wall");
 	json_add_string(r->result, "what", s->what);
 	json_add_string(r->result, "show", s->show ? s->show : "");
+	json_add_string(r->result, "plot", s->plot ? s->plot : "");
 	settings = json_add(r->result, "settings", json_object());
 	json_add_string(settings, "mode", r->variant->mode->name);
 	/* Its place in tables. */

@@ -72,5 +72,6 @@ void step_gaps(struct run *r, const struct step *step);
 void step_load(struct run *r, const struct step *step);
 void step_unload(struct run *r, const struct step *step);
 void step_measure(struct run *r, const struct step *step);
+void step_figures(struct run *r, const struct step *step);
 
 #endif

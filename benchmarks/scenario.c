@@ -8,7 +8,7 @@
 #include "bench.h"
 #include "scenario.h"
 
-enum kind { TEXT, NUMBER, SIZE, YES_NO };
+enum kind { TEXT, NUMBER, SIZE };
 
 static const struct setting {
 	const char *key;
@@ -22,10 +22,11 @@ static const struct setting {
 	{ "append", TEXT, offsetof(struct scenario, append) },
 	{ "el2", TEXT, offsetof(struct scenario, el2) },
 	{ "disk", TEXT, offsetof(struct scenario, disk) },
+	{ "rootfs", TEXT, offsetof(struct scenario, rootfs) },
+	{ "plot", TEXT, offsetof(struct scenario, plot) },
 	{ "cpus", NUMBER, offsetof(struct scenario, cpus) },
 	{ "timeout", NUMBER, offsetof(struct scenario, timeout) },
 	{ "runs", NUMBER, offsetof(struct scenario, runs) },
-	{ "rootfs", YES_NO, offsetof(struct scenario, rootfs) },
 	{ "guests", NUMBER, offsetof(struct scenario, guests) },
 	{ "size", SIZE, offsetof(struct scenario, size) },
 	{ "vcpus", NUMBER, offsetof(struct scenario, vcpus) },
@@ -85,9 +86,6 @@ static bool set(struct scenario *s, const struct setting *setting,
 		return parse_number(value, to);
 	case SIZE:
 		return parse_size(value, to);
-	case YES_NO:
-		*(bool *)to = !strcmp(value, "yes");
-		return *(bool *)to || !strcmp(value, "no");
 	}
 	return false;
 }
@@ -288,6 +286,7 @@ bool scenario_parse(struct scenario *s, const char *name, const char *text,
 		.append = "",
 		.el2 = "",
 		.disk = "none",
+		.rootfs = "none",
 		.cpus = 2,
 		.timeout = 900,
 		.runs = 3,
@@ -343,7 +342,7 @@ void scenario_plan(FILE *out, const struct scenario *s)
 	fprintf(out, "cpus %llu\ntimeout %llu\nruns %llu\n",
 		(unsigned long long)s->cpus, (unsigned long long)s->timeout,
 		(unsigned long long)s->runs);
-	fprintf(out, "rootfs %s\nclock %s\n", s->rootfs ? "yes" : "no",
+	fprintf(out, "rootfs %s\nclock %s\n", s->rootfs,
 		s->instructions ? "instructions" : "wall");
 	for (i = 0; i < s->nr_variants; i++)
 		fprintf(out, "variant %s %s\n", s->variants[i].name,

@@ -45,6 +45,7 @@ struct scenario {
 	char *name;		/* of the file */
 	char *what;
 	char *show;		/* figures to be seen first */
+	char *plot;		/* distributions to draw; NULL: all */
 
 	/* For the runner. */
 	char *arch;		/* NULL: any */
@@ -52,10 +53,10 @@ struct scenario {
 	char *append;		/* to the kernel's command line */
 	char *el2;		/* run-qemu's mode */
 	char *disk;		/* size of an empty one, or "none" */
+	char *rootfs;		/* Debian's packages that it needs, or "none" */
 	uint64_t cpus;
 	uint64_t timeout;	/* seconds */
 	uint64_t runs;		/* fresh boots of each variant */
-	bool rootfs;		/* needs Debian's programs */
 	bool instructions;	/* the clock counts them */
 
 	/* The guests. */

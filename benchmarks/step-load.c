@@ -67,43 +67,82 @@ void step_unload(struct run *r, const struct step *step)
 	result_fail(r->result, "unload: no load is called %s", step->argv[0]);
 }
 
-/* The last number that @command prints. */
-void step_measure(struct run *r, const struct step *step)
+/* What the step's command prints, in @text. False where it fails. */
+static bool output(struct run *r, const struct step *step, enum better *better,
+		   char *text, size_t room)
 {
-	const char *name = step->argv[0], *unit = step->argv[1];
-	char text[4096], *word, *end, *save = NULL;
-	size_t size = 0;
-	enum better better;
-	double value = NAN;
 	int pipe_fd[2], status;
+	size_t size = 0;
 	ssize_t n;
 	pid_t pid;
 
-	if (!better_parse(step->argv[2], &better) || pipe(pipe_fd)) {
-		result_fail(r->result, "measure: %s is neither higher nor lower nor none",
-			    step->argv[2]);
-		return;
+	if (!better_parse(step->argv[2], better) || pipe(pipe_fd)) {
+		result_fail(r->result, "%s: %s is neither higher nor lower nor none",
+			    step->argv[0], step->argv[2]);
+		return false;
 	}
 	pid = shell(step->argv[3], pipe_fd[1]);
 	close(pipe_fd[1]);
-	while ((n = read(pipe_fd[0], text + size,
-			 sizeof(text) - 1 - size)) > 0)
+	while ((n = read(pipe_fd[0], text + size, room - 1 - size)) > 0)
 		size += n;
 	text[size] = '\0';
 	close(pipe_fd[0]);
 	waitpid(pid, &status, 0);
-	for (word = strtok_r(text, " \t\n", &save); word;
-	     word = strtok_r(NULL, " \t\n", &save)) {
-		double number = strtod(word, &end);
+	if (status)
+		result_fail(r->result, "%s: the command failed (%d)",
+			    step->argv[0], status);
+	return !status;
+}
 
-		if (end != word && !*end)
+static bool parse_value(const char *text, double *value)
+{
+	char *end;
+
+	*value = strtod(text, &end);
+	return end != text && !*end && isfinite(*value);
+}
+
+/* The last number that the command prints. */
+void step_measure(struct run *r, const struct step *step)
+{
+	const char *name = step->argv[0], *unit = step->argv[1];
+	char text[4096], *word, *save = NULL;
+	double number, value = NAN;
+	enum better better;
+
+	if (!output(r, step, &better, text, sizeof(text)))
+		return;
+	for (word = strtok_r(text, " \t\n", &save); word;
+	     word = strtok_r(NULL, " \t\n", &save))
+		if (parse_value(word, &number))
 			value = number;
-	}
-	if (status || !isfinite(value)) {
-		result_fail(r->result, "%s: the command failed (%d), or printed no number",
-			    name, status);
+	if (isnan(value)) {
+		result_fail(r->result, "%s: the command printed no number", name);
 		return;
 	}
 	note("%s: %g %s", name, value, unit);
 	result_figure(r->result, name, unit, better, value);
+}
+
+/* As many as the command prints, as "NAME NUMBER". */
+void step_figures(struct run *r, const struct step *step)
+{
+	const char *unit = step->argv[1];
+	char text[4096], *name, *number, *save = NULL;
+	enum better better;
+	double value;
+
+	if (!output(r, step, &better, text, sizeof(text)))
+		return;
+	for (name = strtok_r(text, " \t\n", &save); name;
+	     name = strtok_r(NULL, " \t\n", &save)) {
+		number = strtok_r(NULL, " \t\n", &save);
+		if (!number || !parse_value(number, &value)) {
+			result_fail(r->result, "%s: %s is %s, which is no number",
+				    step->argv[0], name, number ? number : "nothing");
+			return;
+		}
+		note("%s.%s: %g %s", step->argv[0], name, value, unit);
+		figure(r, step->argv[0], name, unit, better, value);
+	}
 }

@@ -98,19 +98,31 @@ const struct comparison *table_cell(const struct table *t, int variant,
 	return NULL;
 }
 
-bool table_shows(const struct table *t, const char *figure)
+/* Is @word one of @list? */
+static bool lists(const char *list, const char *word)
 {
-	const char *show = json_get_string(table_any_run(t), "show");
-	size_t len = strlen(figure);
+	size_t len = strlen(word);
 
-	while (show && *show) {
-		if (!strncmp(show, figure, len) &&
-		    (!show[len] || show[len] == ' '))
+	while (list && *list) {
+		if (!strncmp(list, word, len) &&
+		    (!list[len] || list[len] == ' '))
 			return true;
-		show += strcspn(show, " ");
-		show += strspn(show, " ");
+		list += strcspn(list, " ");
+		list += strspn(list, " ");
 	}
 	return false;
+}
+
+bool table_shows(const struct table *t, const char *figure)
+{
+	return lists(json_get_string(table_any_run(t), "show"), figure);
+}
+
+bool table_plots(const struct table *t, const char *histogram)
+{
+	const char *plot = json_get_string(table_any_run(t), "plot");
+
+	return !plot || !*plot || lists(plot, histogram);
 }
 
 size_t table_runs(const struct table *t, int variant)

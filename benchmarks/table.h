@@ -35,6 +35,8 @@ const struct comparison *table_cell(const struct table *t, int variant,
 				    const char *figure);
 /* Is it one of those that the scenario wants to be seen first? */
 bool table_shows(const struct table *t, const char *figure);
+/* Is the distribution of that name worth a curve? */
+bool table_plots(const struct table *t, const char *histogram);
 /* Runs of a variant that did not fail. */
 size_t table_runs(const struct table *t, int variant);
 /* The first of them, NULL where there is none. */
