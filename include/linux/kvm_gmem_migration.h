@@ -36,6 +36,7 @@ enum kvm_gmem_backend {
  * @src: The page frame that holds the content.
  * @dst: The page frame to move it to, ordinary memory of the host.
  * @mode: What migration may wait for, see enum migrate_mode.
+ * @ret: What became of it, see kvm_arch_gmem_migrate().
  */
 struct kvm_gmem_migration {
 	struct kvm *kvm;
@@ -44,10 +45,11 @@ struct kvm_gmem_migration {
 	kvm_pfn_t src;
 	kvm_pfn_t dst;
 	enum migrate_mode mode;
+	int ret;
 };
 
 /*
- * What kvm_arch_gmem_migrate() returns for a page that is the host's at that
+ * The result of kvm_arch_gmem_migrate() for a page that is the host's at that
  * moment, e.g. since the guest has not touched it yet: nothing was done, and
  * a plain copy is both allowed and enough.
  */
@@ -58,28 +60,30 @@ struct kvm_gmem_migration {
  * kvm_arch_gmem_backend() - Which backend relocates the pages of a VM.
  * @kvm: The VM.
  *
- * The answer may change to KVM_GMEM_BACKEND_NONE before the VM has run, but not
- * otherwise. Who changes it calls kvm_gmem_disable_migration().
+ * The answer never changes. A VM that turns out to have no backend before it has
+ * run is one for kvm_gmem_disable_migration().
  */
 enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm);
 
 /**
- * kvm_arch_gmem_migrate() - Relocate one page underneath a running guest.
- * @m: The page, and where to.
+ * kvm_arch_gmem_migrate() - Relocate pages underneath a running guest.
+ * @m: The pages, all of one VM, and where to. Each gets its own @m->ret: 0,
+ *	KVM_GMEM_MIGRATE_COPY, -EAGAIN to be tried again soon, -EBUSY or another
+ *	error to give up on the page for now.
+ * @nr: How many. A backend that has to stop the VM does it once for all.
  *
- * All or nothing: on success the guest has its content at @m->dst, and @m->src
- * is memory of the host that holds nothing of the guest's; on failure neither
- * page has changed hands nor content. Not called for KVM_GMEM_BACKEND_COPY.
+ * All or nothing for each page: on success the guest has its content at @m->dst,
+ * and @m->src is memory of the host that holds nothing of the guest's; on failure
+ * neither page has changed hands nor content. Not called for
+ * KVM_GMEM_BACKEND_COPY.
  *
- * Context: Both folios and the invalidate lock of the guest_memfd (shared) are
- * held, so that bindings are stable and no fault can find either folio. An MMU
- * invalidation of the gfn is in progress. mmu_lock is not held. May sleep only
- * as @m->mode allows; must not allocate memory nor take a lock that is held
- * around allocations, other than by trylock.
- * Return: 0, KVM_GMEM_MIGRATE_COPY, -EAGAIN to be called again soon, -EBUSY or
- * another error to give up on the page for now.
+ * Context: Both folios of each page and the invalidate lock of the guest_memfd
+ * (shared) are held, so that bindings are stable and no fault can find either
+ * folio. An MMU invalidation of the gfn is in progress. mmu_lock is not held. May
+ * sleep only as @m->mode allows, which is the same for all; must not allocate
+ * memory nor take a lock that is held around allocations, other than by trylock.
  */
-int kvm_arch_gmem_migrate(struct kvm_gmem_migration *m);
+void kvm_arch_gmem_migrate(struct kvm_gmem_migration *m, unsigned int nr);
 
 /**
  * kvm_arch_gmem_guest_owned() - Whether a page that no memslot binds is a guest's.

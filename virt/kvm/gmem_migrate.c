@@ -37,6 +37,7 @@ struct gmem_binding {
 	gfn_t gfn;
 	enum kvm_gmem_backend backend;
 	unsigned int nr;
+	bool bugged;		/* a VM that has a file, whether bound or not */
 };
 
 enum kvm_gmem_backend __weak kvm_arch_gmem_backend(struct kvm *kvm)
@@ -44,9 +45,10 @@ enum kvm_gmem_backend __weak kvm_arch_gmem_backend(struct kvm *kvm)
 	return KVM_GMEM_BACKEND_NONE;
 }
 
-int __weak kvm_arch_gmem_migrate(struct kvm_gmem_migration *m)
+void __weak kvm_arch_gmem_migrate(struct kvm_gmem_migration *m, unsigned int nr)
 {
-	return -EOPNOTSUPP;
+	while (nr--)
+		m[nr].ret = -EOPNOTSUPP;
 }
 
 int __weak kvm_arch_gmem_copy(struct kvm_gmem_migration *m)
@@ -65,6 +67,9 @@ bool __weak kvm_arch_gmem_guest_owned(kvm_pfn_t pfn)
  */
 static enum kvm_gmem_backend kvm_gmem_backend(struct kvm *kvm)
 {
+	if (READ_ONCE(kvm->gmem_migration_disabled))
+		return KVM_GMEM_BACKEND_NONE;
+
 	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_backend, kvm);
 
 	return kvm_arch_gmem_backend(kvm);
@@ -74,7 +79,10 @@ static int kvm_gmem_arch_migrate(struct kvm_gmem_migration *m)
 {
 	KUNIT_STATIC_STUB_REDIRECT(kvm_gmem_arch_migrate, m);
 
-	return kvm_arch_gmem_migrate(m);
+	/* Core mm asks for one folio at a time. */
+	kvm_arch_gmem_migrate(m, 1);
+
+	return m->ret;
 }
 
 static bool kvm_gmem_guest_owned(kvm_pfn_t pfn)
@@ -163,10 +171,11 @@ void kvm_gmem_bind_migration(struct kvm *kvm, struct inode *inode)
 
 /**
  * kvm_gmem_disable_migration() - Make the memory of a VM unmovable.
- * @kvm: A VM whose backend has just become KVM_GMEM_BACKEND_NONE.
+ * @kvm: The VM, which has not run yet.
  *
  * For VMs of which it is known only after their guest_memfds were created
- * that nothing may move their memory.
+ * that nothing may move their memory. Whatever kvm_arch_gmem_backend() says,
+ * they have no backend from then on.
  *
  * Context: Takes slots_lock, and the invalidate lock of each guest_memfd.
  */
@@ -176,6 +185,8 @@ void kvm_gmem_disable_migration(struct kvm *kvm)
 	int bkt, i;
 
 	guard(mutex)(&kvm->slots_lock);
+
+	WRITE_ONCE(kvm->gmem_migration_disabled, true);
 
 	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
 		kvm_for_each_memslot(slot, bkt, __kvm_memslots(kvm, i)) {
@@ -220,6 +231,8 @@ static struct gmem_binding kvm_gmem_find_binding(struct inode *inode,
 
 	kvm_gmem_for_each_file(f, inode) {
 		enum kvm_gmem_backend backend = kvm_gmem_backend(f->kvm);
+
+		b.bugged |= READ_ONCE(f->kvm->vm_bugged);
 
 		slot = kvm_gmem_bound_slot(f, index);
 		if (!slot)
@@ -396,8 +409,8 @@ static int kvm_gmem_migrate_check(struct gmem_binding *b, struct folio *src)
 	if (b->backend == KVM_GMEM_BACKEND_NONE)
 		return -EOPNOTSUPP;
 
-	/* Then nothing is certain about its pages. */
-	if (b->nr && READ_ONCE(b->kvm->vm_bugged))
+	/* Then nothing is certain about its pages, those that it let go of included. */
+	if (b->bugged)
 		return -EIO;
 
 	if (!b->nr && kvm_gmem_guest_owned(folio_pfn(src)))

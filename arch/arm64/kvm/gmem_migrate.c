@@ -18,7 +18,8 @@ enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm)
 	return KVM_GMEM_BACKEND_NONE;
 }
 
-int kvm_arch_gmem_migrate(struct kvm_gmem_migration *m)
+void kvm_arch_gmem_migrate(struct kvm_gmem_migration *m, unsigned int nr)
 {
-	return pkvm_gmem_migrate(m);
+	for (; nr; m++, nr--)
+		m->ret = pkvm_gmem_migrate(m);
 }

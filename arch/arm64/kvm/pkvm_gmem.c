@@ -211,7 +211,8 @@ void pkvm_gmem_reclaim_all(struct kvm *kvm)
  * pkvm_gmem_migrate() - Have EL2 relocate a page of a protected guest.
  * @m: The page, and where to.
  *
- * Context, return: see kvm_arch_gmem_migrate().
+ * Context: As kvm_arch_gmem_migrate().
+ * Return: What m->ret is to be.
  */
 int pkvm_gmem_migrate(struct kvm_gmem_migration *m)
 {

@@ -46,10 +46,7 @@ enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm)
 {
 	switch (kvm->arch.vm_type) {
 	case KVM_X86_DEFAULT_VM:
-		/* KVM_SEV_INIT makes an encrypted guest of a default VM. */
-		if (test_bit(APICV_INHIBIT_REASON_SEV,
-			     &kvm->arch.apicv_inhibit_reasons))
-			return KVM_GMEM_BACKEND_NONE;
+		/* Not if SEV makes an encrypted guest of it, which says so. */
 		return KVM_GMEM_BACKEND_COPY;
 	case KVM_X86_SW_PROTECTED_VM:
 		return kvm_sw_protected_backend(kvm);
@@ -59,12 +56,12 @@ enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm)
 }
 
 /* Only for a backend that the vendor module has chosen. */
-int kvm_arch_gmem_migrate(struct kvm_gmem_migration *m)
+void kvm_arch_gmem_migrate(struct kvm_gmem_migration *m, unsigned int nr)
 {
 	if (tdx_live_governs(m->kvm))
-		return tdx_live_migrate(m);
-
-	return kvm_x86_call(gmem_migrate)(m);
+		tdx_live_migrate(m, nr);
+	else
+		kvm_x86_call(gmem_migrate)(m, nr);
 }
 
 bool kvm_arch_gmem_guest_owned(kvm_pfn_t pfn)

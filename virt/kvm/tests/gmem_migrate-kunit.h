@@ -862,6 +862,21 @@ static void gmem_test_bugged(struct kunit *test)
 	gmem_test_expect_undisturbed(test, 1);
 }
 
+/* Nor is it known of a page that no memslot binds any more. */
+static void gmem_test_unbound_bugged(struct kunit *test)
+{
+	struct gmem_test *t = test->priv;
+
+	gmem_test_bind(t, &t->vms[0], KVM_GMEM_BACKEND_PKVM);
+	gmem_test_add_folios_at(test, GMEM_TEST_UNBOUND, NUMA_NO_NODE,
+				NUMA_NO_NODE);
+	t->vms[0].kvm->vm_bugged = true;
+
+	KUNIT_ASSERT_EQ(test, gmem_test_migrate(test, MIGRATE_SYNC), -EIO);
+	gmem_test_expect_source(test, 1);
+	gmem_test_expect_undisturbed(test, 0);
+}
+
 /* No memslot binds it, but that does not make it the host's. */
 static void gmem_test_unbound_guest_owned(struct kunit *test)
 {
@@ -1096,6 +1111,10 @@ static void gmem_test_flags(struct kunit *test)
 	vm->backend = KVM_GMEM_BACKEND_PKVM;
 	KUNIT_EXPECT_EQ(test, kvm_gmem_migration_flags(vm->kvm),
 			GUEST_MEMFD_FLAG_MIGRATABLE);
+
+	/* Whatever the backend is. */
+	vm->kvm->gmem_migration_disabled = true;
+	KUNIT_EXPECT_EQ(test, kvm_gmem_migration_flags(vm->kvm), 0ULL);
 }
 
 static void gmem_test_expect_movable(struct kunit *test, u64 flags,
@@ -1186,6 +1205,7 @@ static struct kunit_case gmem_migrate_test_cases[] = {
 	KUNIT_CASE(gmem_test_large),
 	KUNIT_CASE(gmem_test_no_backend),
 	KUNIT_CASE(gmem_test_bugged),
+	KUNIT_CASE(gmem_test_unbound_bugged),
 	KUNIT_CASE(gmem_test_unbound_guest_owned),
 	KUNIT_CASE_PARAM(gmem_test_two_vms, gmem_test_pair_gen_params),
 	KUNIT_CASE_PARAM(gmem_test_backend_fails, gmem_test_error_gen_params),

@@ -297,19 +297,8 @@ static bool snp_vmsa_in_use(struct kvm *kvm, gfn_t gfn)
 	return false;
 }
 
-/**
- * sev_gmem_migrate() - kvm_arch_gmem_migrate() of SEV-SNP guests.
- * @m: The page, and where to.
- *
- * Context: As kvm_arch_gmem_migrate(). Sleeps until the firmware has answered,
- * hence MIGRATE_ASYNC moves nothing but what the guest does not have yet. Does
- * not wait for others who use the mailbox. Where RMPUPDATE has to split the
- * direct map, the page table comes from the reserves rather than from reclaim.
- * Return: As kvm_arch_gmem_migrate(). -EBUSY for a VMSA that is in use and for
- * MIGRATE_ASYNC, -EAGAIN if others use the mailbox, -EPERM for a page that is
- * not the guest's, and what snp_page_move_errno() makes of the firmware's error.
- */
-int sev_gmem_migrate(struct kvm_gmem_migration *m)
+/* One page: what its result is to be. */
+static int snp_migrate_page(struct kvm_gmem_migration *m)
 {
 	struct kvm_sev_info *sev = to_kvm_sev_info(m->kvm);
 	struct snp_move mv = {
@@ -354,6 +343,25 @@ int sev_gmem_migrate(struct kvm_gmem_migration *m)
 	mv.ops->end();
 
 	return ret;
+}
+
+/**
+ * sev_gmem_migrate() - kvm_arch_gmem_migrate() of SEV-SNP guests.
+ * @m: The pages, and where to. The result of one is -EBUSY for a VMSA that is in
+ *	use and for MIGRATE_ASYNC, -EAGAIN if others use the mailbox, -EPERM for
+ *	a page that is not the guest's, or what snp_page_move_errno() makes of the
+ *	firmware's error.
+ * @nr: How many. The firmware moves one at a time.
+ *
+ * Context: As kvm_arch_gmem_migrate(). Sleeps until the firmware has answered,
+ * hence MIGRATE_ASYNC moves nothing but what the guest does not have yet. Does
+ * not wait for others who use the mailbox. Where RMPUPDATE has to split the
+ * direct map, the page table comes from the reserves rather than from reclaim.
+ */
+void sev_gmem_migrate(struct kvm_gmem_migration *m, unsigned int nr)
+{
+	for (; nr; m++, nr--)
+		m->ret = snp_migrate_page(m);
 }
 
 /**

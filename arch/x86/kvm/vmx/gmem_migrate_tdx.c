@@ -23,16 +23,8 @@
 #include "gmem_migrate_tdx.h"
 #include "tests/tdx_model_live.h"
 
-/*
- * One page on its way.  @ret is 0 as long as all went well, else what
- * kvm_arch_gmem_migrate() is to return for it.
- */
-struct tdx_gmem_page {
-	gfn_t gfn;
-	kvm_pfn_t src;
-	kvm_pfn_t dst;
-	int ret;
-};
+/* The TDX module does not know the leaf. */
+static bool tdx_relocate_missing;
 
 /* Pages that nobody may use again, see tdx_gmem_leak(). */
 static atomic_long_t tdx_gmem_nr_leaked;
@@ -134,7 +126,7 @@ static u64 tdx_gmem_track(struct kvm *kvm)
  * If that does not help either, the TD can never access the page again, and
  * the VM is as dead as when a page cannot be removed.
  */
-static void tdx_gmem_unblock(struct kvm *kvm, struct tdx_gmem_page *page)
+static void tdx_gmem_unblock(struct kvm *kvm, struct kvm_gmem_migration *page)
 {
 	const struct tdx_gmem_ops *ops = tdx_gmem_ops();
 	struct tdx_td *td = &to_kvm_tdx(kvm)->td;
@@ -156,7 +148,7 @@ static void tdx_gmem_unblock(struct kvm *kvm, struct tdx_gmem_page *page)
 }
 
 /* Whether there is a page of the TD to relocate: 0, or the answer. */
-static int tdx_gmem_check(struct kvm *kvm, struct tdx_gmem_page *page)
+static int tdx_gmem_check(struct kvm *kvm, struct kvm_gmem_migration *page)
 {
 	kvm_pfn_t pfn;
 	int level;
@@ -175,6 +167,9 @@ static int tdx_gmem_check(struct kvm *kvm, struct tdx_gmem_page *page)
 	if (WARN_ON_ONCE(pfn != page->src || level != PG_LEVEL_4K))
 		return -EIO;
 
+	if (READ_ONCE(tdx_relocate_missing))
+		return -EOPNOTSUPP;
+
 	/*
 	 * TDH.MEM.PAGE.ADD put it there, and TDH.MR.FINALIZE is still to come.
 	 * It must not fail because it meets a SEAMCALL from here, nor can it
@@ -186,7 +181,7 @@ static int tdx_gmem_check(struct kvm *kvm, struct tdx_gmem_page *page)
 	return 0;
 }
 
-static int tdx_gmem_block(struct kvm *kvm, struct tdx_gmem_page *page)
+static int tdx_gmem_block(struct kvm *kvm, struct kvm_gmem_migration *page)
 {
 	const struct tdx_gmem_ops *ops = tdx_gmem_ops();
 	u64 err, entry, level_state;
@@ -204,7 +199,7 @@ static int tdx_gmem_block(struct kvm *kvm, struct tdx_gmem_page *page)
 	return tdx_gmem_errno(err);
 }
 
-static int tdx_gmem_relocate(struct kvm *kvm, struct tdx_gmem_page *page)
+static int tdx_gmem_relocate(struct kvm *kvm, struct kvm_gmem_migration *page)
 {
 	const struct tdx_gmem_ops *ops = tdx_gmem_ops();
 	u64 err, entry, level_state;
@@ -221,11 +216,17 @@ static int tdx_gmem_relocate(struct kvm *kvm, struct tdx_gmem_page *page)
 	tdx_gmem_report("TDH_MEM_PAGE_RELOCATE", err, entry, level_state);
 	tdx_gmem_unblock(kvm, page);
 
+	/* Do not kick vCPUs again and again for nothing. RAX has the leaf. */
+	if (err == (TDX_OPERAND_INVALID | TDX_OPERAND_ID_RAX)) {
+		WRITE_ONCE(tdx_relocate_missing, true);
+		return -EOPNOTSUPP;
+	}
+
 	return tdx_gmem_errno(err);
 }
 
 /* The source is the host's, but for what the caches hold of it. */
-static void tdx_gmem_release(struct kvm *kvm, struct tdx_gmem_page *page)
+static void tdx_gmem_release(struct kvm *kvm, struct kvm_gmem_migration *page)
 {
 	const struct tdx_gmem_ops *ops = tdx_gmem_ops();
 	u64 err;
@@ -240,70 +241,56 @@ static void tdx_gmem_release(struct kvm *kvm, struct tdx_gmem_page *page)
 	ops->reset(PFN_PHYS(page->src), PAGE_SIZE);
 }
 
-/*
- * Relocate pages of one TD.  Tracking is what is expensive, as it kicks every
- * vCPU, and it is for all pages that are blocked by then.
+/**
+ * tdx_gmem_migrate() - Relocate pages underneath a running TD.
+ * @m: The pages, and where to. The result of one is 0, KVM_GMEM_MIGRATE_COPY if
+ *	the TD has no page there, -EAGAIN for what is busy, -EBUSY for a TD that
+ *	is not finalized, -EINVAL and -EPERM for a target that the TDX module
+ *	does not take, -EOPNOTSUPP if it cannot relocate pages at all, -EIO for
+ *	all others.
+ * @nr: How many. Tracking is what is expensive, as it kicks every vCPU, and it is
+ *	for all pages that are blocked by then.
+ *
+ * See kvm_arch_gmem_migrate() for what is held and what is promised, with one
+ * exception: if the TDX module does not let go of a page, the VM is bugged.
+ * A source that the host cannot safely use is leaked.
+ *
+ * Context: Does not sleep, whatever @m->mode is, but takes mmu_lock for write
+ * and waits for all vCPUs to leave the guest.
  */
-static void tdx_gmem_migrate_pages(struct kvm *kvm, struct tdx_gmem_page *pages,
-				   unsigned int nr)
+void tdx_gmem_migrate(struct kvm_gmem_migration *m, unsigned int nr)
 {
+	struct kvm *kvm = m->kvm;
 	unsigned int i, blocked = 0;
 	u64 err;
 
 	write_lock(&kvm->mmu_lock);
 
 	for (i = 0; i < nr; i++) {
-		pages[i].ret = tdx_gmem_block(kvm, &pages[i]);
-		blocked += !pages[i].ret;
+		m[i].ret = tdx_gmem_block(kvm, &m[i]);
+		blocked += !m[i].ret;
 	}
 
 	err = blocked ? tdx_gmem_track(kvm) : 0;
 
 	for (i = 0; i < nr; i++) {
-		if (pages[i].ret)
+		if (m[i].ret)
 			continue;
 
 		if (!err) {
-			pages[i].ret = tdx_gmem_relocate(kvm, &pages[i]);
+			m[i].ret = tdx_gmem_relocate(kvm, &m[i]);
 		} else {
-			pages[i].ret = tdx_gmem_errno(err);
-			tdx_gmem_unblock(kvm, &pages[i]);
+			m[i].ret = tdx_gmem_errno(err);
+			tdx_gmem_unblock(kvm, &m[i]);
 		}
 	}
 
 	write_unlock(&kvm->mmu_lock);
 
 	for (i = 0; i < nr; i++) {
-		if (!pages[i].ret)
-			tdx_gmem_release(kvm, &pages[i]);
+		if (!m[i].ret)
+			tdx_gmem_release(kvm, &m[i]);
 	}
-}
-
-/**
- * tdx_gmem_migrate() - Relocate one page underneath a running TD.
- * @m: The page, and where to.
- *
- * See kvm_arch_gmem_migrate() for what is held and what is promised, with one
- * exception: if the TDX module does not let go of the page, the VM is bugged.
- * A source that the host cannot safely use is leaked.
- *
- * Context: Does not sleep, whatever @m->mode is, but takes mmu_lock for write
- * and waits for all vCPUs to leave the guest.
- * Return: 0, KVM_GMEM_MIGRATE_COPY if the TD has no page there, or -EAGAIN for
- * what is busy, -EBUSY for a TD that is not finalized, -EINVAL and -EPERM for
- * a target that the TDX module does not take, -EIO for all others.
- */
-int tdx_gmem_migrate(struct kvm_gmem_migration *m)
-{
-	struct tdx_gmem_page page = {
-		.gfn	= m->gfn,
-		.src	= m->src,
-		.dst	= m->dst,
-	};
-
-	tdx_gmem_migrate_pages(m->kvm, &page, 1);
-
-	return page.ret;
 }
 
 #ifdef CONFIG_KVM_GMEM_MIGRATION_KUNIT_TEST

@@ -447,15 +447,28 @@ static void test_numa_move_pages(void)
 	gfile_free(&f);
 }
 
+static bool same_pfns(u64 *mem, u64 nr, const u64 *before)
+{
+	u64 *now = calloc(nr, sizeof(*now));
+	u64 moved;
+
+	TEST_ASSERT(now, "No memory for %lu pfns", nr);
+	gmem_get_pfns(mem, nr, now);
+	moved = gmem_count_moved(before, now, nr);
+	free(now);
+	return !moved;
+}
+
 /* The kernel has the idea itself: it may not. */
 static void test_numa_balancing(void)
 {
 	static const char balancing[] = "/proc/sys/kernel/numa_balancing";
 	const unsigned long node0 = 1;
-	time_t end = time(NULL) + 4;
 	struct gfile f;
 	cpu_set_t cpus;
 	char cpu[32];
+	time_t end;
+	u64 *anon;
 
 	require_migratable();
 	require_two_nodes();
@@ -471,13 +484,26 @@ static void test_numa_balancing(void)
 	gmem_fill_pattern(f.mem, 0, f.nr);
 	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_DEFAULT, NULL, 0, 0);
 	gmem_get_pfns(f.mem, f.nr, f.before);
+	/* Ordinary memory that is used in the same way: it does move. */
+	anon = kvm_mmap(f.nr * SZ_4K, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	kvm_mbind(anon, f.nr * SZ_4K, MPOL_PREFERRED, &node0, 8, 0);
+	gmem_fill_pattern(anon, 0, f.nr);
+	kvm_mbind(anon, f.nr * SZ_4K, MPOL_DEFAULT, NULL, 0, 0);
+	gmem_get_pfns(anon, f.nr, f.after);
 
 	CPU_ZERO(&cpus);
 	CPU_SET(atoi(cpu), &cpus);
 	kvm_sched_setaffinity(0, sizeof(cpus), &cpus);
-	while (time(NULL) < end)
+	end = time(NULL) + MOVE_SECONDS;
+	while (same_pfns(anon, f.nr, f.after) && time(NULL) < end) {
 		gmem_check_pattern(f.mem, 0, f.nr);
+		gmem_check_pattern(anon, 0, f.nr);
+	}
+	TEST_ASSERT(!same_pfns(anon, f.nr, f.after),
+		    "NUMA balancing moves no ordinary memory, either");
 	assert_unmoved(&f);
+	kvm_munmap(anon, f.nr * SZ_4K);
 	gfile_free(&f);
 }
 
@@ -907,15 +933,29 @@ static void test_shared_of_private_vm(void)
  * Races
  */
 
+/* A race goes on until there was one. */
+static bool wants_moves(struct kvm_vm *vm, u64 nr, time_t end)
+{
+	return gmem_nr_migrated(vm) < nr && time(NULL) < end;
+}
+
+static void assert_raced(u64 moved)
+{
+	ksft_print_msg("%lu moves\n", moved);
+	TEST_ASSERT(moved, "Nothing moved meanwhile");
+}
+
 static void test_punch_race(void)
 {
+	time_t end = time(NULL) + MOVE_SECONDS;
 	struct gfile f;
 	u64 i, page, *p;
 
 	require_migratable();
 	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_mover_start();
-	for (i = 0; i < 4 * test_pages; i++) {
+	for (i = 0; i < 4 * test_pages ||
+		    wants_moves(f.vm, test_pages, end); i++) {
 		page = i * 7919 % test_pages;
 		p = f.mem + page * PAGE_WORDS;
 		if (page % 2)
@@ -928,19 +968,21 @@ static void test_punch_race(void)
 		gmem_fill_pattern(f.mem, page, 1);
 	}
 	gmem_mover_stop();
+	assert_raced(gmem_nr_migrated(f.vm));
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
 }
 
 static void test_close_race(void)
 {
+	time_t end = time(NULL) + MOVE_SECONDS;
 	struct kvm_vm *vm;
 	int i;
 
 	require_migratable();
 	vm = vm_create_barebones();
 	gmem_mover_start();
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 10 || wants_moves(vm, test_pages, end); i++) {
 		struct gfile f;
 
 		gfile_open_vm(&f, vm, test_pages, GMEM_MIGRATABLE_FLAGS);
@@ -957,40 +999,47 @@ static void test_close_race(void)
 						   0, NULL, 0, 0);
 	}
 	gmem_mover_stop();
+	assert_raced(gmem_nr_migrated(vm));
 	kvm_vm_free(vm);
 }
 
 static void test_vm_death_race(void)
 {
+	time_t end = time(NULL) + MOVE_SECONDS;
+	u64 moved = 0;
 	int i;
 
 	require_migratable();
 	gmem_mover_start();
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 4 || (!moved && time(NULL) < end); i++) {
 		struct gmem_vm *gvm = create_vm(1, test_pages,
 						GMEM_MIGRATABLE_FLAGS);
 
 		gmem_vm_fill(gvm);
+		moved += gmem_nr_migrated(gvm->vm);
 		gmem_vm_free(gvm);
 	}
 	gmem_mover_stop();
+	assert_raced(moved);
 }
 
 static void test_memslot_race(void)
 {
+	time_t end = time(NULL) + MOVE_SECONDS;
 	struct gfile f;
 	int i;
 
 	require_migratable();
 	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_mover_start();
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < 200 || wants_moves(f.vm, test_pages, end); i++) {
 		vm_set_user_memory_region2(f.vm, GMEM_SLOT,
 					   KVM_MEM_GUEST_MEMFD, GMEM_GPA, 0,
 					   f.mem, f.fd, 0);
 		gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
 	}
 	gmem_mover_stop();
+	assert_raced(gmem_nr_migrated(f.vm));
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
 }
@@ -1073,6 +1122,7 @@ static void test_memory_failure_race(void)
 	require_migratable();
 	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_compacter_start();
+	assert_raced(gmem_mover_wait(f.vm, 1, MOVE_SECONDS));
 	for (i = 0; i < nr; i++) {
 		int r = poison(f.mem + i * 64 * PAGE_WORDS);
 

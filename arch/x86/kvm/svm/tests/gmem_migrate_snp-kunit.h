@@ -229,7 +229,8 @@ static int snp_test_migrate(struct kunit *test, int vm, kvm_pfn_t src,
 	int ret;
 
 	t->src = src;
-	ret = sev_gmem_migrate(&m);
+	sev_gmem_migrate(&m, 1);
+	ret = m.ret;
 	KUNIT_EXPECT_EQ(test, current->flags & PF_MEMALLOC,
 			flags & PF_MEMALLOC);
 	KUNIT_EXPECT_FALSE(test, mutex_is_locked(&t->model.mailbox));
@@ -492,7 +493,8 @@ static void snp_test_mailbox_held(struct kunit *test)
 	snp_test_assign(test, 0, src, SNP_TEST_GFN, true, SNP_TEST_BYTE);
 	t->src = src;
 	KUNIT_ASSERT_EQ(test, snp_model_ops.begin(), 0);
-	KUNIT_EXPECT_EQ(test, sev_gmem_migrate(&m), -EAGAIN);
+	sev_gmem_migrate(&m, 1);
+	KUNIT_EXPECT_EQ(test, m.ret, -EAGAIN);
 	snp_model_ops.end();
 	snp_test_expect_untouched(test);
 }

@@ -156,6 +156,7 @@ static int tdx_test_init(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, tdx_model_init(&t->model), 0);
 	tdx_model_set(&t->model);
+	tdx_relocate_missing = false;
 	for (i = 0; i < TDX_MODEL_TDS; i++)
 		tdx_test_init_vm(test, &t->vms[i], i);
 
@@ -173,6 +174,7 @@ static void tdx_test_exit(struct kunit *test)
 
 	tdx_model_set(NULL);
 	tdx_model_exit(&t->model);
+	tdx_relocate_missing = false;
 }
 
 static bool tdx_test_leaked(struct tdx_model_page *page)
@@ -250,7 +252,9 @@ static int tdx_test_move(struct tdx_test_vm *vm, unsigned int index,
 		.mode	= MIGRATE_ASYNC,
 	};
 
-	return tdx_gmem_migrate(&m);
+	tdx_gmem_migrate(&m, 1);
+
+	return m.ret;
 }
 
 static void tdx_test_reset_calls(struct tdx_test *t)
@@ -663,7 +667,8 @@ static const struct tdx_test_failure tdx_test_failures[] = {
 	{ "relocate: page metadata",
 	  TDX_MODEL_RELOCATE, TDX_PAGE_METADATA_INCORRECT, 1, -EPERM, 1, 1 },
 	{ "relocate: operand",
-	  TDX_MODEL_RELOCATE, TDX_OPERAND_INVALID, 1, -EINVAL, 1, 1 },
+	  TDX_MODEL_RELOCATE, TDX_OPERAND_INVALID | TDX_OPERAND_ID_R8, 1,
+	  -EINVAL, 1, 1 },
 	{ "relocate: address range",
 	  TDX_MODEL_RELOCATE, TDX_OPERAND_ADDR_RANGE_ERROR, 1, -EINVAL, 1, 1 },
 };
@@ -723,6 +728,34 @@ static void tdx_test_step_fails(struct kunit *test)
 		tdx_test_fails_at(test, vm, index++, TDX_SEPT_PRESENT);
 		tdx_test_fails_at(test, vm, index++, TDX_SEPT_PENDING);
 	}
+}
+
+/* A TDX module without the leaf: vCPUs are kicked for that once, and never again. */
+static void tdx_test_no_relocation(struct kunit *test)
+{
+	struct tdx_test *t = test->priv;
+	struct tdx_test_vm *vm = &t->vms[0];
+	struct tdx_model_page *src, *dst;
+
+	src = tdx_test_give(test, vm, 0, TDX_SEPT_PRESENT);
+	dst = tdx_test_alloc(test);
+	tdx_test_reset_calls(t);
+
+	tdx_model_fail(&t->model, TDX_MODEL_RELOCATE,
+		       TDX_OPERAND_INVALID | TDX_OPERAND_ID_RAX, 0, 1);
+	KUNIT_EXPECT_EQ(test, tdx_test_move(vm, 0, src, tdx_model_pfn(dst)),
+			-EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, t->model.calls[TDX_MODEL_UNBLOCK], 1U);
+	tdx_test_expect_stayed(test, vm, 0, src, dst, TDX_SEPT_PRESENT);
+
+	tdx_test_reset_calls(t);
+	KUNIT_EXPECT_EQ(test, tdx_test_move(vm, 0, src, tdx_model_pfn(dst)),
+			-EOPNOTSUPP);
+	tdx_test_expect_no_calls(test);
+	/* What the TD does not have is no matter of the TDX module's. */
+	KUNIT_EXPECT_EQ(test, tdx_test_move(vm, 1, src, tdx_model_pfn(dst)),
+			KVM_GMEM_MIGRATE_COPY);
+	tdx_test_expect_stayed(test, vm, 0, src, dst, TDX_SEPT_PRESENT);
 }
 
 /* The unwinding is disturbed, too. */
@@ -835,11 +868,13 @@ static void tdx_test_wbinvd_fails(struct kunit *test)
 
 /* Tests: several pages at once */
 
-static struct tdx_gmem_page tdx_test_page(unsigned int index,
-					  struct tdx_model_page *src,
-					  struct tdx_model_page *dst)
+static struct kvm_gmem_migration tdx_test_page(struct tdx_test_vm *vm,
+					       unsigned int index,
+					       struct tdx_model_page *src,
+					       struct tdx_model_page *dst)
 {
-	return (struct tdx_gmem_page) {
+	return (struct kvm_gmem_migration) {
+		.kvm	= vm->kvm,
 		.gfn	= tdx_test_gfn(index),
 		.src	= tdx_model_pfn(src),
 		.dst	= tdx_model_pfn(dst),
@@ -852,7 +887,7 @@ static void tdx_test_batch(struct kunit *test)
 	struct tdx_test *t = test->priv;
 	struct tdx_test_vm *vm = &t->vms[0];
 	struct tdx_model_page *src[5], *dst[5], *foreign;
-	struct tdx_gmem_page pages[5];
+	struct kvm_gmem_migration pages[5];
 	int i;
 
 	src[0] = tdx_test_give(test, vm, 0, TDX_SEPT_PRESENT);
@@ -863,14 +898,14 @@ static void tdx_test_batch(struct kunit *test)
 	foreign = tdx_test_give(test, &t->vms[1], 0, TDX_SEPT_PRESENT);
 	for (i = 0; i < 5; i++) {
 		dst[i] = i == 3 ? foreign : tdx_test_reserve(test);
-		pages[i] = tdx_test_page(i, src[i], dst[i]);
+		pages[i] = tdx_test_page(vm, i, src[i], dst[i]);
 	}
 	for (i = 0; i < TDX_MODEL_VCPUS; i++)
 		tdx_model_enter(vm->td, &vm->td->vcpus[i]);
 	vm->td->eager = true;
 	tdx_test_reset_calls(t);
 
-	tdx_gmem_migrate_pages(vm->kvm, pages, 5);
+	tdx_gmem_migrate(pages, 5);
 
 	KUNIT_EXPECT_EQ(test, pages[0].ret, 0);
 	tdx_test_expect_moved(test, vm, 0, src[0], dst[0], TDX_SEPT_PRESENT);
@@ -897,19 +932,19 @@ static void tdx_test_batch_track_fails(struct kunit *test)
 	struct tdx_test *t = test->priv;
 	struct tdx_test_vm *vm = &t->vms[0];
 	struct tdx_model_page *src[3], *dst[3];
-	struct tdx_gmem_page pages[3];
+	struct kvm_gmem_migration pages[3];
 	int i;
 
 	for (i = 0; i < 3; i++) {
 		src[i] = tdx_test_give(test, vm, i, tdx_test_states[i & 1]);
 		dst[i] = tdx_test_reserve(test);
-		pages[i] = tdx_test_page(i, src[i], dst[i]);
+		pages[i] = tdx_test_page(vm, i, src[i], dst[i]);
 	}
 	tdx_test_reset_calls(t);
 	tdx_model_fail(&t->model, TDX_MODEL_TRACK, TDX_PREVIOUS_TLB_EPOCH_BUSY,
 		       0, 1);
 
-	tdx_gmem_migrate_pages(vm->kvm, pages, 3);
+	tdx_gmem_migrate(pages, 3);
 
 	for (i = 0; i < 3; i++) {
 		tdx_test_unreserve(dst[i]);
@@ -1005,7 +1040,7 @@ static void tdx_test_random_failure(struct tdx_test *t)
 
 /* Returns whether the source was leaked. */
 static bool tdx_test_random_result(struct kunit *test, struct tdx_test_vm *vm,
-				   struct tdx_gmem_page *page,
+				   struct kvm_gmem_migration *page,
 				   enum tdx_sept_entry_state before)
 {
 	unsigned int index = page->gfn - TDX_MODEL_BASE_GFN;
@@ -1041,7 +1076,7 @@ static void tdx_test_random_move(struct kunit *test, struct tdx_test_vm *vm,
 	enum tdx_sept_entry_state before[3];
 	struct tdx_test *t = test->priv;
 	struct tdx_model_page *dst[3];
-	struct tdx_gmem_page pages[3];
+	struct kvm_gmem_migration pages[3];
 	int i, leaks, nr = 1 + tdx_test_random(t, 3);
 
 	for (i = 0; i < nr; i++) {
@@ -1050,7 +1085,7 @@ static void tdx_test_random_move(struct kunit *test, struct tdx_test_vm *vm,
 
 		dst[i] = tdx_test_reserve(test);
 		before[i] = vm->td->sept[at].state;
-		pages[i] = tdx_test_page(at, src ?: dst[i], dst[i]);
+		pages[i] = tdx_test_page(vm, at, src ?: dst[i], dst[i]);
 	}
 	/* One of them that is a TD's already. */
 	if (!tdx_test_random(t, 4) && t->vms[1].td->sept[0].page)
@@ -1059,7 +1094,7 @@ static void tdx_test_random_move(struct kunit *test, struct tdx_test_vm *vm,
 		tdx_test_random_failure(t);
 
 	leaks = t->model.failures[TDX_MODEL_WBINVD].nr;
-	tdx_gmem_migrate_pages(vm->kvm, pages, nr);
+	tdx_gmem_migrate(pages, nr);
 	leaks -= t->model.failures[TDX_MODEL_WBINVD].nr;
 	memset(t->model.failures, 0, sizeof(t->model.failures));
 
@@ -1159,6 +1194,7 @@ static struct kunit_case tdx_gmem_test_cases[] = {
 	KUNIT_CASE(tdx_test_wrong_source),
 	KUNIT_CASE_PARAM(tdx_test_bad_targets, tdx_test_state_gen_params),
 	KUNIT_CASE_PARAM(tdx_test_step_fails, tdx_test_failure_gen_params),
+	KUNIT_CASE(tdx_test_no_relocation),
 	KUNIT_CASE_PARAM(tdx_test_unblock_busy, tdx_test_state_gen_params),
 	KUNIT_CASE(tdx_test_unblock_fails),
 	KUNIT_CASE(tdx_test_track_keeps_failing),

@@ -641,13 +641,12 @@ static void tdx_live_check(struct kvm_gmem_migration *m, int ret)
 		tdx_live_violation(m->src, "is still blocked, or its VM bugged");
 }
 
-int tdx_live_migrate(struct kvm_gmem_migration *m)
+void tdx_live_migrate(struct kvm_gmem_migration *m, unsigned int nr)
 {
-	int ret = tdx_gmem_migrate(m);
+	tdx_gmem_migrate(m, nr);
 
-	tdx_live_check(m, ret);
-
-	return ret;
+	for (; nr; m++, nr--)
+		tdx_live_check(m, m->ret);
 }
 
 /* Setting up */

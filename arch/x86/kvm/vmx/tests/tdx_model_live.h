@@ -26,7 +26,7 @@ void tdx_live_map(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn, int level);
 void tdx_live_zap(struct kvm *kvm, kvm_pfn_t pfn);
 bool tdx_live_owns(struct kvm *kvm, kvm_pfn_t pfn);
 void tdx_live_free(kvm_pfn_t pfn, kvm_pfn_t nr_pages);
-int tdx_live_migrate(struct kvm_gmem_migration *m);
+void tdx_live_migrate(struct kvm_gmem_migration *m, unsigned int nr);
 #else
 static inline bool tdx_live_governs(struct kvm *kvm) { return false; }
 static inline int tdx_live_vm_init(struct kvm *kvm) { return 0; }
@@ -38,10 +38,8 @@ static inline void tdx_live_map(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 static inline void tdx_live_zap(struct kvm *kvm, kvm_pfn_t pfn) {}
 static inline bool tdx_live_owns(struct kvm *kvm, kvm_pfn_t pfn) { return false; }
 static inline void tdx_live_free(kvm_pfn_t pfn, kvm_pfn_t nr_pages) {}
-static inline int tdx_live_migrate(struct kvm_gmem_migration *m)
-{
-	return -EOPNOTSUPP;
-}
+static inline void tdx_live_migrate(struct kvm_gmem_migration *m,
+				    unsigned int nr) {}
 #endif
 
 #endif /* __KVM_X86_VMX_TESTS_TDX_MODEL_LIVE_H */

@@ -139,22 +139,32 @@ static void test_code_and_tables_4_vcpus(void)
 	run_writers(4, true, 2 * test_pages);
 }
 
+static void assert_raced(u64 moved)
+{
+	ksft_print_msg("%lu moves\n", moved);
+	TEST_ASSERT(moved, "Nothing moved meanwhile");
+}
+
 /* Pages are donated for the first time while others of the file move. */
 static void test_fill_race(void)
 {
 	struct gmem_vm *gvm;
+	time_t end = time(NULL) + MOVE_SECONDS;
+	u64 moved = 0;
 	int i;
 
 	require_pkvm_gmem();
 	gmem_mover_start();
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 2 || (!moved && time(NULL) < end); i++) {
 		gvm = create(4, test_pages, true);
 		gmem_vm_fill(gvm);
+		moved += gmem_nr_migrated(gvm->vm);
 		gmem_vm_start(gvm);
 		gmem_vm_stop(gvm);
 		gmem_vm_free(gvm);
 	}
 	gmem_mover_stop();
+	assert_raced(moved);
 }
 
 static void run_toggle(u32 nr_vcpus)
@@ -284,6 +294,7 @@ static void test_punch_race(void)
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
 	gmem_mover_start();
+	gmem_mover_wait(gvm->vm, 1, MOVE_SECONDS);
 	for (i = 0; i < test_pages / 2; i++) {
 		page = 2 * (i * 389 % (test_pages / 2)) + 1;
 		pkvm_punch(gvm, page, 1);
@@ -293,25 +304,29 @@ static void test_punch_race(void)
 	}
 	gmem_mover_stop();
 	gmem_vm_stop(gvm);
-	ksft_print_msg("%lu moves\n", gmem_nr_migrated(gvm->vm));
+	assert_raced(gmem_nr_migrated(gvm->vm));
 	gmem_vm_free(gvm);
 }
 
 static void test_death_race(void)
 {
+	time_t end = time(NULL) + MOVE_SECONDS;
 	struct gmem_vm *gvm;
+	u64 moved = 0;
 	int i;
 
 	require_pkvm_gmem();
 	gmem_mover_start();
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 3 || (!moved && time(NULL) < end); i++) {
 		gvm = create(1, test_pages, i % 2);
 		gmem_vm_fill(gvm);
+		moved += gmem_nr_migrated(gvm->vm);
 		if (i % 3 == 0)
 			gmem_vm_close_fd(gvm);
 		gmem_vm_free(gvm);
 	}
 	gmem_mover_stop();
+	assert_raced(moved);
 }
 
 static void test_anonymous_beside(void)

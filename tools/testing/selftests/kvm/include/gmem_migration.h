@@ -174,7 +174,8 @@ u64 gmem_try_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds);
 /* The same in the background, while the test does something else. */
 void gmem_mover_start(void);
 void gmem_compacter_start(void);
-u64 gmem_mover_stop(void);
+u64 gmem_mover_wait(struct kvm_vm *vm, u64 nr, unsigned int seconds);
+void gmem_mover_stop(void);
 
 /* Fault injection through /sys/kernel/debug/fail_function. */
 bool gmem_fail_function(const char *function, int retval, unsigned int percent);

@@ -858,12 +858,25 @@ void gmem_compacter_start(void)
 	start_mover(gmem_compact);
 }
 
-/* Returns the number of rounds that were completed. */
-u64 gmem_mover_stop(void)
+/*
+ * Until @nr pages of @vm have been moved, or @seconds are over. Returns how many
+ * have been.
+ */
+u64 gmem_mover_wait(struct kvm_vm *vm, u64 nr, unsigned int seconds)
+{
+	time_t end = time(NULL) + seconds;
+	u64 moved;
+
+	while ((moved = gmem_nr_migrated(vm)) < nr && time(NULL) < end)
+		usleep(1000);
+	return moved;
+}
+
+void gmem_mover_stop(void)
 {
 	WRITE_ONCE(mover_stop, true);
 	kvm_pthread_join(mover_thread, NULL);
-	return mover_rounds;
+	TEST_ASSERT(mover_rounds, "Not even one round of moves was completed");
 }
 
 /*
