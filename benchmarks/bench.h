@@ -38,6 +38,8 @@ void *xcalloc(size_t n, size_t size);
 char *xstrdup(const char *s);
 char *read_text(const char *path);
 int write_text(const char *path, const char *text);
+/* The same to a file that is to have its old content back at the program's end. */
+int write_setting(const char *path, const char *text);
 long long read_number(const char *path, long long fallback);
 double now_seconds(void);
 void sleep_ms(unsigned int ms);

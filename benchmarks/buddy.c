@@ -200,37 +200,6 @@ const char *drain_pcp(void)
 	return "wait";
 }
 
-/* Pageblocks of each type, from /proc/pagetypeinfo. */
-static struct json *pageblocks_json(void)
-{
-	char *text = read_text("/proc/pagetypeinfo");
-	char *p = text ? strstr(text, "Number of blocks type") : NULL;
-	struct json *blocks = json_object();
-	char *name, *save = NULL, *values;
-
-	if (!p)
-		return blocks;
-	p += strlen("Number of blocks type");
-	values = strchr(p, '\n');
-	if (!values)
-		return blocks;
-	*values++ = '\0';
-
-	/* One zone is enough here: the machines are single-zone by size. */
-	values = strstr(values, "zone");
-	if (!values)
-		return blocks;
-	values += strlen("zone");
-	values += strspn(values, " ");
-	values += strcspn(values, " ");
-
-	for (name = strtok_r(p, " ", &save); name;
-	     name = strtok_r(NULL, " ", &save))
-		json_add_number(blocks, name, strtoull(values, &values, 10));
-	free(text);
-	return blocks;
-}
-
 struct json *buddy_json(void)
 {
 	struct json *out = json_object(), *orders;
@@ -261,6 +230,5 @@ struct json *buddy_json(void)
 	extfrag = read_text("/sys/kernel/debug/extfrag/unusable_index");
 	if (extfrag)
 		json_add_string(out, "kernel_unusable_index", extfrag);
-	json_add(out, "pageblocks", pageblocks_json());
 	return out;
 }

@@ -187,6 +187,7 @@ struct json *census_json(const struct pfn_set *guest, char guest_letter,
 			 bool gmem, const struct pfn_set *not_guest)
 {
 	uint64_t total[256] = { 0 }, free_blocks = 0, mixed = 0, b;
+	uint64_t spoiled_private = 0, spoiled_other = 0;
 	uint64_t first = guest->start_pfn & ~(HPAGE_PAGES - 1);
 	uint64_t end = guest->start_pfn + guest->nr_pfns;
 	uint64_t nr_blocks = (end - first + HPAGE_PAGES - 1) / HPAGE_PAGES;
@@ -217,6 +218,11 @@ struct json *census_json(const struct pfn_set *guest, char guest_letter,
 			free_blocks++;
 		else if (count[BLOCK_FREE])
 			mixed++;
+		/* What is not theirs in there is no good for anything large. */
+		if (count[BLOCK_FREE] + count[BLOCK_MOVABLE]) {
+			spoiled_private += !!count[BLOCK_PRIVATE];
+			spoiled_other += !!count[BLOCK_OTHER];
+		}
 	}
 	close(fd);
 
@@ -226,6 +232,8 @@ struct json *census_json(const struct pfn_set *guest, char guest_letter,
 	json_add_number(out, "other_pages", total[BLOCK_OTHER]);
 	json_add_number(out, "free_blocks", free_blocks);
 	json_add_number(out, "mixed_blocks", mixed);
+	json_add_number(out, "spoiled_private", spoiled_private);
+	json_add_number(out, "spoiled_other", spoiled_other);
 	json_add_string(out, "letters", letters);
 	json_add_string(out, "fill", fills);
 	return out;

@@ -44,6 +44,28 @@ static bool kcompactd_sleeps(int fd)
 	return p && p[1] && p[2] == 'S';
 }
 
+double kcompactd_cpu_seconds(void)
+{
+	unsigned long user = 0, system = 0;
+	int fd = open_kcompactd();
+	char text[512], *p;
+	ssize_t n = -1;
+
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	p = strrchr(text, ')');
+	/* The 14th and the 15th word of it all; the name is the second. */
+	if (!p || sscanf(p + 1, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu",
+			 &user, &system) != 2)
+		return 0;
+	return (double)(user + system) / sysconf(_SC_CLK_TCK);
+}
+
 static uint64_t kcompactd_work(int fd)
 {
 	static const char *const names[] = {
@@ -74,24 +96,29 @@ static uint64_t kcompactd_work(int fd)
  * looks twice a second. The watching allocates no memory, or it would put
  * pages into the very blocks that have just become free.
  */
-void compact_by_kcompactd(void)
+bool compact_by_kcompactd(void)
 {
 	int stat = open_kcompactd();
 	int vmstat = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
 	uint64_t work, last = kcompactd_work(vmstat);
 	double end = now_seconds() + STALL_SECONDS;
 	int quiet = 0;
+	bool ok;
 
-	write_text("/proc/sys/vm/compaction_proactiveness", "100");
-	while (quiet < 8 && now_seconds() < end) {
+	ok = stat >= 0 && vmstat >= 0 &&
+	     !write_setting("/proc/sys/vm/compaction_proactiveness", "100");
+	while (ok && quiet < 8 && now_seconds() < end) {
 		sleep_ms(250);
 		work = kcompactd_work(vmstat);
 		quiet = work == last && kcompactd_sleeps(stat) ? quiet + 1 : 0;
 		last = work;
 	}
-	write_text("/proc/sys/vm/compaction_proactiveness", "0");
-	close(vmstat);
-	close(stat);
+	write_setting("/proc/sys/vm/compaction_proactiveness", "0");
+	if (vmstat >= 0)
+		close(vmstat);
+	if (stat >= 0)
+		close(stat);
+	return ok && quiet == 8;
 }
 
 void undisturbed(bool on)
@@ -104,11 +131,14 @@ void undisturbed(bool on)
 		sched_setscheduler(0, SCHED_OTHER, &other);
 }
 
-void compact_by_hand(bool timed)
+bool compact_by_hand(bool timed)
 {
+	bool ok;
+
 	if (timed)
 		undisturbed(true);
-	write_text("/proc/sys/vm/compact_memory", "1");
+	ok = !write_text("/proc/sys/vm/compact_memory", "1");
 	if (timed)
 		undisturbed(false);
+	return ok;
 }

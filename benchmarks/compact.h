@@ -5,12 +5,17 @@
 
 #include <stdbool.h>
 
-/* All that kcompactd can do on its own. */
-void compact_by_kcompactd(void);
 /*
- * compact_memory. @timed: undisturbed().
+ * All that kcompactd can do on its own. False where there is none, or where it
+ * has not come to an end.
  */
-void compact_by_hand(bool timed);
+bool compact_by_kcompactd(void);
+/*
+ * compact_memory. @timed: undisturbed(). False where the kernel does not compact.
+ */
+bool compact_by_hand(bool timed);
+/* CPU time of the first kcompactd so far, 0 where there is none. */
+double kcompactd_cpu_seconds(void);
 /* While it is true, no ordinary task runs on the caller's CPU unless it waits. */
 void undisturbed(bool on);
 

@@ -86,26 +86,61 @@ static bool add_run(struct compare *cmp, const struct json *run,
 	return true;
 }
 
-/* Seconds of an emulated and of a real machine have nothing in common. */
-static bool same_clocks(struct compare *cmp, const struct result_set *a,
-			const struct result_set *b)
+static bool same_number(const struct json *a, const struct json *b,
+			const char *object, const char *key)
+{
+	double x = json_get_number(json_get(a, object), key, 0);
+	double y = json_get_number(json_get(b, object), key, 0);
+
+	/* No two kernels leave exactly the same memory to others. */
+	return fabs(x - y) <= 0.05 * fmax(x, y);
+}
+
+/*
+ * Seconds of an emulated and of a real machine have nothing in common, nor have
+ * fragments of a small machine and of a large one.
+ */
+static bool same_conditions(struct compare *cmp, const struct json *a,
+			    const struct json *b)
+{
+	static const char *const settings[] = {
+		"guests", "size_mib", "vcpus", "interleave",
+	};
+	const char *scenario = json_get_string(a, "scenario");
+	const char *clock = json_get_string(a, "clock");
+	const char *other = json_get_string(b, "clock");
+	size_t i;
+
+	if (strcmp(clock ? clock : "", other ? other : ""))
+		return cannot(cmp, scenario, "timed with different clocks");
+	if (cmp->force)
+		return true;
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		if (!same_number(a, b, "settings", settings[i]))
+			return cannot(cmp, scenario,
+				      "with other guests, as quick runs and full ones have (--force)");
+	if (!same_number(a, b, "machine", "cpus") ||
+	    !same_number(a, b, "machine", "memory_mib"))
+		return cannot(cmp, scenario, "on machines of different size (--force)");
+	return true;
+}
+
+static bool all_same_conditions(struct compare *cmp, const struct result_set *a,
+				const struct result_set *b, bool variants)
 {
 	size_t i, j;
 
 	for (i = 0; i < a->nr_runs; i++) {
-		const char *scenario = json_get_string(a->runs[i], "scenario");
-		const char *clock = json_get_string(a->runs[i], "clock");
-
 		for (j = 0; j < b->nr_runs; j++) {
-			const char *other = json_get_string(b->runs[j],
-							    "clock");
-
-			if (strcmp(scenario, json_get_string(b->runs[j],
-							     "scenario")))
+			if (strcmp(json_get_string(a->runs[i], "scenario"),
+				   json_get_string(b->runs[j], "scenario")))
 				continue;
-			if (strcmp(clock ? clock : "", other ? other : ""))
-				return cannot(cmp, scenario,
-					      "timed with different clocks");
+			if (variants &&
+			    strcmp(json_get_string(a->runs[i], "variant"),
+				   json_get_string(b->runs[j], "variant")))
+				continue;
+			if (!same_conditions(cmp, a->runs[i], b->runs[j]))
+				return false;
 		}
 	}
 	return true;
@@ -150,7 +185,7 @@ bool compare_sets(struct compare *cmp, const struct result_set *a,
 	struct comparison *c;
 	size_t i;
 
-	if (!same_clocks(cmp, a, b))
+	if (!all_same_conditions(cmp, a, b, variants))
 		return false;
 	for (i = 0; i < a->nr_runs; i++)
 		if (!add_run(cmp, a->runs[i], variants, false))
@@ -312,6 +347,7 @@ static void usage(void)
 	      "  --threshold=PERCENT  what a regression must exceed (5)\n"
 	      "  --alpha=P            what is significant (0.05)\n"
 	      "  --missing-ok         B may lack figures that A has\n"
+	      "  --force              compare runs with other guests, or other machines\n"
 	      "  --json               as JSON\n"
 	      "Exit status: 0; 1 where a figure of B is significantly worse than that of\n"
 	      "A by more than the threshold, or runs failed, or figures are missing;\n"
@@ -352,6 +388,8 @@ int cmd_compare(int argc, char **argv)
 			cmp.alpha = parse_number(value);
 		else if (option(argv[i], "missing-ok", NULL))
 			missing_ok = true;
+		else if (option(argv[i], "force", NULL))
+			cmp.force = true;
 		else if (option(argv[i], "json", NULL))
 			json = true;
 		else if (*argv[i] != '-' && nr_paths < 2)

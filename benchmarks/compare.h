@@ -32,6 +32,7 @@ struct comparison {
 struct compare {
 	double alpha;		/* differences less likely by chance count */
 	double threshold;	/* percent that a regression must exceed */
+	bool force;		/* whatever the runs were made with */
 
 	struct comparison *first;
 	size_t nr_failed;	/* runs that failed, and are not counted */

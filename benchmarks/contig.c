@@ -19,11 +19,7 @@
 
 static void add_try(struct contig_tries *t, double start, bool ok)
 {
-	t->ns = realloc(t->ns, (t->nr + 1) * sizeof(*t->ns));
-	if (!t->ns)
-		die("out of memory");
-	t->ns[t->nr++] = (now_seconds() - start) * 1e9;
-	t->nr_ok += ok;
+	durations_add(ok ? &t->ok : &t->failed, (now_seconds() - start) * 1e9);
 }
 
 static uint64_t free_bytes(void)
@@ -39,20 +35,24 @@ static uint64_t free_bytes(void)
 bool contig_pool_grow(struct contig_pool *pool, uint64_t size,
 		      unsigned int percent)
 {
-	char path[128], want[32];
+	char path[128], want[32], before[32];
+	uint64_t base;
 	double start;
 
 	snprintf(path, sizeof(path),
 		 "/sys/kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
 		 (unsigned long long)(size / 1024));
+	base = read_number(path, 0);
+	snprintf(before, sizeof(before), "%llu", (unsigned long long)base);
 	pool->wanted = free_bytes() / 100 * percent / size;
-	snprintf(want, sizeof(want), "%llu", (unsigned long long)pool->wanted);
+	snprintf(want, sizeof(want), "%llu",
+		 (unsigned long long)(base + pool->wanted));
 	start = now_seconds();
 	if (write_text(path, want))
 		return false;
 	pool->seconds = now_seconds() - start;
-	pool->got = read_number(path, 0);
-	write_text(path, "0");
+	pool->got = read_number(path, 0) - base;
+	write_text(path, before);
 	return true;
 }
 
@@ -63,8 +63,8 @@ void contig_thp(struct contig_tries *tries, unsigned int percent)
 
 	memset(tries, 0, sizeof(*tries));
 	/* Each fault may compact, and is not helped by anyone. */
-	if (write_text(THP_DIR "enabled", "madvise") ||
-	    write_text(THP_DIR "defrag", "madvise")) {
+	if (write_setting(THP_DIR "enabled", "madvise") ||
+	    write_setting(THP_DIR "defrag", "madvise")) {
 		tries->error = "the kernel has no transparent huge pages";
 		return;
 	}
@@ -77,15 +77,18 @@ void contig_thp(struct contig_tries *tries, unsigned int percent)
 	start = mem + (-(uintptr_t)mem & (HPAGE_SIZE - 1));
 	madvise(start, size, MADV_HUGEPAGE);
 	for (p = start; p < start + size; p += HPAGE_SIZE) {
-		double before = now_seconds();
+		double before = now_seconds(), took;
 
 		*(volatile char *)p = 1;
-		add_try(tries, before, false);
+		took = now_seconds() - before;
 		/* The next page has a frame only if it came with this one. */
-		tries->nr_ok += page_present(p + 4096);
+		durations_add(page_present(p + 4096) ? &tries->ok :
+			      &tries->failed, took * 1e9);
 	}
+	if (p == start)
+		tries->error = "not enough free memory";
 	munmap(mem, size + HPAGE_SIZE);
-	write_text(THP_DIR "enabled", "never");
+	write_setting(THP_DIR "enabled", "never");
 }
 
 /* The directory of the largest CMA area. */
@@ -120,6 +123,9 @@ static int cma_write(const char *dir, const char *file, uint64_t pages)
 	return write_text(path, count);
 }
 
+/* Pages of the largest area that this program has allocated. */
+static uint64_t cma_held;
+
 void contig_cma(struct contig_tries *tries, uint64_t size)
 {
 	uint64_t pages;
@@ -128,6 +134,10 @@ void contig_cma(struct contig_tries *tries, uint64_t size)
 	int ret;
 
 	memset(tries, 0, sizeof(*tries));
+	if (access("/sys/kernel/debug/cma", R_OK)) {
+		tries->error = "no /sys/kernel/debug/cma: is debugfs mounted, and CMA_DEBUGFS in the kernel?";
+		return;
+	}
 	if (!find_cma(dir, sizeof(dir), &pages) || pages * 4096 < size) {
 		tries->error = "no CMA area is that large";
 		return;
@@ -136,7 +146,17 @@ void contig_cma(struct contig_tries *tries, uint64_t size)
 	ret = cma_write(dir, "alloc", size / 4096);
 	add_try(tries, start, !ret);
 	if (!ret)
-		cma_write(dir, "free", size / 4096);
+		cma_held += size / 4096;
+}
+
+void contig_cma_free(void)
+{
+	uint64_t pages;
+	char dir[200];
+
+	if (cma_held && find_cma(dir, sizeof(dir), &pages))
+		cma_write(dir, "free", cma_held);
+	cma_held = 0;
 }
 
 uint64_t contig_sweep_cma(void)
@@ -190,6 +210,6 @@ void contig_offline(struct contig_tries *tries)
 			write_text(state, "online_movable");
 	}
 	globfree(&blocks);
-	if (!tries->nr)
+	if (!tries->ok.nr && !tries->failed.nr)
 		tries->error = "no block of memory is in ZONE_MOVABLE";
 }

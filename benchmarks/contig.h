@@ -7,11 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One attempt after the other: how long each took, and whether it worked. */
+#include "trace.h"
+
+/* Attempts: how long those took that worked, and those that did not. */
 struct contig_tries {
-	uint64_t *ns;
-	size_t nr;
-	size_t nr_ok;
+	struct durations ok, failed;
 	const char *error;	/* why there were none */
 };
 
@@ -36,8 +36,13 @@ bool contig_pool_grow(struct contig_pool *pool, uint64_t size,
  */
 void contig_thp(struct contig_tries *tries, unsigned int percent);
 
-/* Allocate @size bytes from the largest CMA area, and free them. */
+/*
+ * Allocate @size bytes from the largest CMA area, and keep them: what comes next
+ * is to find memory that nobody has cleared for it.
+ */
 void contig_cma(struct contig_tries *tries, uint64_t size);
+/* Free all that contig_cma() has got. */
+void contig_cma_free(void);
 
 /*
  * Move everything out of the largest CMA area, piece by piece, and give it

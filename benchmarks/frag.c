@@ -43,13 +43,17 @@ static void run_phase(struct frag *f, const char *name)
 {
 	double start = now_seconds();
 
+	bool ok;
+
 	if (!strcmp(name, "kcompactd"))
-		compact_by_kcompactd();
+		ok = compact_by_kcompactd();
 	else if (!strcmp(name, "compact_memory"))
 		/* Where moves are timed, none may wait for the scheduler. */
-		compact_by_hand(f->each);
+		ok = compact_by_hand(f->each);
 	else
 		die("no such phase: %s", name);
+	if (!ok)
+		die("%s: the kernel does not compact, or without end", name);
 	stage(f, name, now_seconds() - start);
 }
 

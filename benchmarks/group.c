@@ -485,6 +485,16 @@ void group_destroy_member(struct member *m)
 	m->alive = false;
 }
 
+const char *group_error(const struct group *g)
+{
+	int i;
+
+	for (i = 0; i < g->nr && g->members; i++)
+		if (*g->members[i].vm.error)
+			return g->members[i].vm.error;
+	return "for no reason that is known";
+}
+
 bool group_any_dead(struct group *g)
 {
 	bool dead = false;
@@ -493,7 +503,8 @@ bool group_any_dead(struct group *g)
 	for (i = 0; i < g->nr; i++) {
 		struct member *m = &g->members[i];
 
-		if (!m->alive || !m->vm.dead)
+		/* Whether or not anything is left of it. */
+		if (!m->vm.dead)
 			continue;
 		note("guest %d died: %s", i, m->vm.error);
 		dead = true;

@@ -80,6 +80,8 @@ void group_pause(struct group *g, bool pause);
 /* Stop checking, where it was started, and free what a member has. */
 void group_stop_member(struct member *m);
 void group_destroy_member(struct member *m);
+/* Why a member could not be created, or died. */
+const char *group_error(const struct group *g);
 /* Tell of every member that died. True where there is one. */
 bool group_any_dead(struct group *g);
 

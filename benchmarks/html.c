@@ -48,7 +48,7 @@ static FILE *plot_begin(struct page *page, int height)
 
 	if (!gp)
 		die("cannot start gnuplot: %m");
-	fprintf(gp, "set terminal svg size 900,%d dynamic font 'sans,15' background 'white'\n"
+	fprintf(gp, "set terminal svg size 760,%d dynamic font 'sans,16' background 'white'\n"
 		"set output '%s/%d.svg'\n", height, page->dir, page->nr_plots);
 	return gp;
 }
@@ -460,12 +460,12 @@ static void put_head(struct page *page, const struct names *scenarios)
 	      "<title>guest_memfd migration: benchmarks</title>\n<style>\n"
 	      "body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 0 auto; padding: 0 1em; color: #222; }\n"
 	      "figure { margin: 1em 0; overflow-x: auto; }\n"
-	      "img { width: 100%; min-width: 40em; height: auto; }\n"
+	      "img { width: 100%; min-width: 28em; height: auto; }\n"
 	      "figcaption, small { color: #555; font-size: 85%; }\n"
 	      ".wide { overflow-x: auto; } summary { margin: 1em 0; }\n"
 	      "table { border-collapse: collapse; font-size: 90%; }\n"
 	      "th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }\n"
-	      "tr th:first-child { text-align: left; font-weight: normal; }\n"
+	      "tr th:first-child { text-align: left; font-weight: normal; position: sticky; left: 0; background: #fff; }\n"
 	      ".better { background: #dcefdc; } .worse { background: #fbdcdc; }\n"
 	      ".f { background: #dcefdc; } .p { background: #c62828; } .m { background: #1565c0; } .k { background: #5f6368; }\n"
 	      ".key { display: inline-block; width: 1em; height: 1em; vertical-align: -.15em; margin: 0 .3em 0 1em; }\n"

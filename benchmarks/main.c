@@ -18,6 +18,35 @@ static const struct command {
 	{ "selftest", cmd_selftest, "check the analysis on known input" },
 };
 
+static const char about[] =
+	"Each command says with --help what its options are.\n"
+	"\n"
+	"A scenario is a plain file: which machine to boot, how many guests of which\n"
+	"size run there and how their memory interleaves, and the steps: what to do,\n"
+	"what to ask for, and what to measure. \"run FILE --plan\" checks one; \"run\n"
+	"--help\" lists all steps; benchmarks/scenarios/README explains everything that\n"
+	"can be in it.\n"
+	"\n"
+	"  gmem-bench run frag.conf --variant=feature --out=a/frag-1.json\n"
+	"  gmem-bench show a; gmem-bench compare a b\n"
+	"\n"
+	"It needs root, /dev/kvm, debugfs and tracefs, and takes the whole machine: what\n"
+	"else runs is part of the figures. What it sets it sets back.\n"
+	"\n"
+	"Units: sizes in files are powers of two (K, M, G); a page is 4 KiB and a block\n"
+	"2 MiB. Times are of CLOCK_MONOTONIC, which is the emulator's count of\n"
+	"instructions, one a nanosecond, where a scenario says \"clock = instructions\",\n"
+	"and in nanoseconds, printed as ns, us, ms. \"% of free\" is of all free memory.\n";
+
+static void usage(FILE *out)
+{
+	size_t i;
+
+	fputs("usage: gmem-bench COMMAND [OPTION...]\n", out);
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].what);
+}
+
 int main(int argc, char **argv)
 {
 	size_t i;
@@ -26,9 +55,11 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].run(argc - 1, argv + 1);
 
-	fputs("usage: gmem-bench COMMAND [OPTION...]\n", stderr);
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(stderr, "  %-10s%s\n", commands[i].name,
-			commands[i].what);
+	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
+		usage(stdout);
+		fputs(about, stdout);
+		return 0;
+	}
+	usage(stderr);
 	return 2;
 }

@@ -27,9 +27,9 @@ void reader_init(struct reader *r)
 	free(heap);
 
 	/* Nothing may tidy up before it is asked to. */
-	write_text("/proc/sys/vm/compaction_proactiveness", "0");
-	write_text("/sys/kernel/mm/transparent_hugepage/enabled", "never");
-	write_text("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag",
+	write_setting("/proc/sys/vm/compaction_proactiveness", "0");
+	write_setting("/sys/kernel/mm/transparent_hugepage/enabled", "never");
+	write_setting("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag",
 		   "0");
 
 	if (!zones_read(&zones))

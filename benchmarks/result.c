@@ -94,9 +94,16 @@ void result_describe(struct json *result)
 void result_figure(struct json *result, const char *name, const char *unit,
 		   enum better better, double value)
 {
-	struct json *one = json_add(json_get(result, "figures"), NULL,
-				    json_object());
+	struct json *one = json_get(result, "figures")->child;
 
+	/* One boot is one sample. */
+	for (; one; one = one->next) {
+		if (!strcmp(json_get_string(one, "name"), name)) {
+			result_fail(result, "there are two figures called %s", name);
+			return;
+		}
+	}
+	one = json_add(json_get(result, "figures"), NULL, json_object());
 	json_add_string(one, "name", name);
 	json_add_string(one, "unit", unit);
 	json_add_string(one, "better", better_name(better));

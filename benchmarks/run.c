@@ -130,47 +130,47 @@ static void step_expect(struct run *r, const struct step *step)
 }
 
 const struct verb verbs[] = {
-	{ "fill", step_fill, 0, 0, false,
+	{ "fill", step_fill, 0, 0, false, "",
 	  "fill" },
-	{ "stop", step_stop, 1, 1, false,
+	{ "stop", step_stop, 1, 1, false, "g",
 	  "stop all|odd|even|NUMBER" },
-	{ "start", step_start, 0, 0, false,
+	{ "start", step_start, 0, 0, false, "",
 	  "start" },
-	{ "work", step_work, 1, 2, false,
+	{ "work", step_work, 1, 2, false, "nn",
 	  "work SECONDS [READING EVERY SECONDS]" },
-	{ "balloon", step_balloon, 1, 1, false,
+	{ "balloon", step_balloon, 1, 1, false, "p",
 	  "balloon PERCENT" },
-	{ "read", step_read, 1, 1, false,
+	{ "read", step_read, 1, 1, false, "t",
 	  "read NAME" },
-	{ "compact", step_compact, 1, 1, false,
+	{ "compact", step_compact, 1, 1, false, "t",
 	  "compact NAME" },
-	{ "kcompactd", step_kcompactd, 1, 1, false,
+	{ "kcompactd", step_kcompactd, 1, 1, false, "t",
 	  "kcompactd NAME" },
-	{ "thp", step_thp, 1, 1, false,
+	{ "thp", step_thp, 1, 1, false, "p",
 	  "thp PERCENT OF FREE" },
-	{ "hugetlb", step_hugetlb, 2, 2, false,
+	{ "hugetlb", step_hugetlb, 2, 2, false, "sp",
 	  "hugetlb PAGE-SIZE PERCENT OF FREE" },
-	{ "cma", step_cma, 1, MAX_ARGS, false,
+	{ "cma", step_cma, 1, MAX_ARGS, false, "s*",
 	  "cma SIZE..." },
-	{ "offline", step_offline, 0, 0, false,
+	{ "offline", step_offline, 0, 0, false, "",
 	  "offline" },
-	{ "moves", step_moves, 1, 2, false,
+	{ "moves", step_moves, 1, 2, false, "ks",
 	  "moves guests, or moves anon|shmem SIZE" },
-	{ "floor", step_floor, 0, 0, false,
+	{ "floor", step_floor, 0, 0, false, "",
 	  "floor" },
-	{ "gaps-start", step_gaps_start, 0, 0, false,
+	{ "gaps-start", step_gaps_start, 0, 0, false, "",
 	  "gaps-start" },
-	{ "gaps", step_gaps, 1, 1, false,
+	{ "gaps", step_gaps, 1, 1, false, "t",
 	  "gaps NAME" },
-	{ "load", step_load, 2, 2, true,
+	{ "load", step_load, 2, 2, true, "tt",
 	  "load NAME COMMAND" },
-	{ "unload", step_unload, 1, 1, false,
+	{ "unload", step_unload, 1, 1, false, "t",
 	  "unload NAME" },
-	{ "measure", step_measure, 4, 4, true,
+	{ "measure", step_measure, 4, 4, true, "ttbt",
 	  "measure NAME UNIT higher|lower|none COMMAND" },
-	{ "figures", step_figures, 4, 4, true,
+	{ "figures", step_figures, 4, 4, true, "ttbt",
 	  "figures PREFIX UNIT higher|lower|none COMMAND" },
-	{ "expect", step_expect, 3, MAX_ARGS, false,
+	{ "expect", step_expect, 3, MAX_ARGS, false, "tanv*",
 	  "expect FIGURE above|below VALUE [VARIANT...]" },
 	{ 0 },
 };
@@ -229,6 +229,8 @@ static void finish_guests(struct run *r, bool died)
 	}
 	for (i = 0; i < g->nr; i++)
 		group_stop_member(&g->members[i]);
+	if (!died)
+		guests_died(r, "their last report");
 	wrong = group_mismatches(g);
 	if (wrong)
 		result_fail(r->result, "%llu pages were not as the guests had left them",
@@ -278,6 +280,7 @@ static void run_steps(struct run *r)
 	finish_guests(r, died);
 	json_add(r->result, "backends", trace_backends());
 	json_add(r->result, "compaction_ends", trace_compaction());
+	trace_end();
 }
 
 static void usage(void)

@@ -32,6 +32,7 @@ struct run {
 	double start;
 	double reading_time;	/* spent on looking */
 
+	double clock_hz;	/* of the guests' counter */
 	/* Since "gaps-start". */
 	double gaps_since;
 	uint64_t checked;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "result.h"
 #include "scenario.h"
 
 enum kind { TEXT, NUMBER, SIZE };
@@ -106,6 +107,12 @@ static char *next_word(char **text)
 	return word;
 }
 
+static bool one_of(const char *text, const char *a, const char *b,
+		   const char *c)
+{
+	return !strcmp(text, a) || !strcmp(text, b) || !strcmp(text, c);
+}
+
 static bool add_variant(struct scenario *s, char *value)
 {
 	struct variant *v = &s->variants[s->nr_variants];
@@ -122,6 +129,8 @@ static bool add_variant(struct scenario *s, char *value)
 	v->mode = mode_find(mode);
 	if (!v->mode)
 		return wrong(s, "no such mode of guests: %s", mode);
+	if (!one_of(v->kernel, "stock", "feature", "debug"))
+		return wrong(s, "no such kernel: %s", v->kernel);
 	if (scenario_variant(s, v->name))
 		return wrong(s, "two variants are called %s", v->name);
 	s->nr_variants++;
@@ -158,11 +167,52 @@ static bool add_step(struct scenario *s, char *value)
 	}
 	if (step->argc < verb->min_args || step->argc > verb->max_args)
 		return wrong(s, "step = %s", verb->usage);
-	if (!strcmp(verb->name, "work") && atof(step->argv[step->argc - 1]) <= 0)
-		return wrong(s, "step = %s", verb->usage);
-	if (!strcmp(verb->name, "expect") && strcmp(step->argv[1], "above") &&
-	    strcmp(step->argv[1], "below"))
-		return wrong(s, "step = %s", verb->usage);
+	return true;
+}
+
+/* Is @text what the letter of verb.args says? */
+static bool is_argument(const struct scenario *s, char letter, const char *text)
+{
+	enum better better;
+	uint64_t number;
+	double value;
+	char *end;
+
+	switch (letter) {
+	case 'n':
+		value = strtod(text, &end);
+		return end != text && !*end && value >= 0;
+	case 'p':
+		return parse_number(text, &number) && number && number <= 100;
+	case 's':
+		return parse_size(text, &number);
+	case 'g':
+		return one_of(text, "all", "odd", "even") ||
+		       parse_number(text, &number);
+	case 'k':
+		return one_of(text, "guests", "anon", "shmem");
+	case 'b':
+		return better_parse(text, &better);
+	case 'a':
+		return one_of(text, "above", "below", "below");
+	case 'v':
+		return scenario_variant(s, text);
+	}
+	return true;
+}
+
+static bool validate_step(struct scenario *s, const struct step *step)
+{
+	const char *letter = step->verb->args;
+	int i;
+
+	for (i = 0; i < step->argc; i++) {
+		if (!is_argument(s, *letter, step->argv[i]))
+			return wrong(s, "%s: step = %s, not %s", s->name,
+				     step->verb->usage, step->argv[i]);
+		if (letter[1] != '*')
+			letter++;
+	}
 	return true;
 }
 
@@ -195,6 +245,9 @@ static bool add_setting(struct scenario *s, const char *key, char *value)
 
 static bool validate(struct scenario *s)
 {
+	uint64_t size;
+	int i;
+
 	if (!s->what)
 		return wrong(s, "%s: does not say what it is", s->name);
 	if (!s->nr_variants || !s->nr_steps)
@@ -206,6 +259,14 @@ static bool validate(struct scenario *s)
 			     GUEST_CPUS);
 	if (s->guests && (s->size < 4096 * s->vcpus || !s->interleave))
 		return wrong(s, "%s: guests of which size?", s->name);
+	if (s->arch && !one_of(s->arch, "arm64", "x86", "x86"))
+		return wrong(s, "%s: no such architecture: %s", s->name, s->arch);
+	if (!parse_size(s->memory, &size) ||
+	    (strcmp(s->disk, "none") && !parse_size(s->disk, &size)))
+		return wrong(s, "%s: how much memory, or which disk?", s->name);
+	for (i = 0; i < s->nr_steps; i++)
+		if (!validate_step(s, &s->steps[i]))
+			return false;
 	return true;
 }
 

@@ -24,6 +24,12 @@ struct verb {
 	void (*action)(struct run *r, const struct step *step);
 	int min_args, max_args;
 	bool command;		/* the last argument is the rest of the line */
+	/*
+	 * What the arguments are, a letter each, the last one repeated before *:
+	 * any (t)ext, (n)umber, (p)ercentage, (s)ize, (g)uests to stop, (k)ind of
+	 * pages to move, (b)etter, (a)bove or below, (v)ariant.
+	 */
+	const char *args;
 	const char *usage;
 };
 

@@ -468,6 +468,15 @@ static bool refused(const char *text, const char *why)
 	       strstr(s.error, why);
 }
 
+static bool bad_step(const char *step, const char *why)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		 "what = x\nvariant = one stock private\nstep = %s\n", step);
+	return refused(text, why);
+}
+
 static void test_scenario(void)
 {
 	struct scenario s;
@@ -491,23 +500,34 @@ static void test_scenario(void)
 	      "an unknown setting is refused, and where it is");
 	check(refused("step = dance\n", "no such step") &&
 	      refused("step = cma\n", "cma SIZE") &&
-	      refused("step = fill now\n", "step = fill") &&
-	      refused("step = expect x over 3\n", "above|below"),
+	      refused("step = fill now\n", "step = fill"),
 	      "steps that are none are refused");
+	check(bad_step("expect x over 3", "above|below") &&
+	      bad_step("expect x above ten", "not ten") &&
+	      bad_step("expect x above 3 two", "not two") &&
+	      bad_step("stop evne", "not evne") && bad_step("work 3 x", "not x") &&
+	      bad_step("balloon 101", "not 101") && bad_step("thp x", "not x") &&
+	      bad_step("hugetlb 2X 3", "not 2X") && bad_step("cma 1M 2", "not 2") &&
+	      bad_step("moves hippos 4M", "not hippos") &&
+	      bad_step("measure a b sideways c", "not sideways"),
+	      "so are arguments that are none");
 	check(scenario_parse(&s, "sizes", sized_scenario, false) &&
 	      scenario_apply(&s, scenario_variant(&s, "many")) &&
 	      s.guests == 8 && s.size == 2 * MIB && s.vcpus == 2,
 	      "a variant has guests of its own");
-	check(refused("what = x\nstep = fill\nvariant = a b private cpus=3\n",
+	check(refused("what = x\nstep = fill\nvariant = a stock private cpus=3\n",
 		      "not cpus=3"), "but no machine of its own");
-	check(refused("variant = a b c\n", "no such mode") &&
+	check(refused("variant = a stock c\n", "no such mode") &&
+	      refused("variant = a b private\n", "no such kernel") &&
 	      refused("variant = a b\n", "variant = NAME"),
 	      "variants that are none are refused");
 	check(refused("runs = many\n", "not a value") &&
 	      refused("size = 12\n", "not a value") &&
 	      refused("what\n", "not key = value") &&
-	      refused("what = x\nvcpus = 9\nvariant = a b private\nstep = fill\n",
+	      refused("what = x\nvcpus = 9\nvariant = a stock private\nstep = fill\n",
 		      "1 to 8 vCPUs") &&
+	      refused("what = x\nmemory = lots\nvariant = a stock private\nstep = fill\n",
+		      "how much memory") &&
 	      refused("what = x\n", "no variants"),
 	      "values that are none are refused");
 	check(parse_size("2M", &size) && size == 2 * MIB &&

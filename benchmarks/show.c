@@ -71,7 +71,7 @@ static void print_scenario(const struct table *t)
 			print_row(t, t->figures.name[i]);
 }
 
-static size_t print_failures(const struct result_set *set)
+static void print_failures(const struct result_set *set)
 {
 	size_t i, nr = 0;
 
@@ -87,7 +87,6 @@ static size_t print_failures(const struct result_set *set)
 		       json_get_number(run, "run", 0), why && why->child ?
 		       why->child->string : "it does not say why");
 	}
-	return nr;
 }
 
 static void add_value(struct json *to, const struct table *t, int variant,
@@ -165,11 +164,11 @@ static void usage(void)
 int cmd_show(int argc, char **argv)
 {
 	const char *value, *path = NULL, *html = NULL, *json = NULL;
-	struct json *all = json_array();
+	struct json *all = json_object(), *scenarios_json, *runs;
 	struct names scenarios = { 0 };
 	struct result_set set;
 	struct table table;
-	size_t failed;
+	size_t r;
 	int i;
 
 	for (i = 1; i < argc; i++) {
@@ -187,15 +186,22 @@ int cmd_show(int argc, char **argv)
 	if (!result_set_load(&set, path))
 		die("%s", set.error);
 	names_scenarios(&scenarios, &set);
+	scenarios_json = json_add(all, "scenarios", json_array());
 	for (i = 0; i < scenarios.nr; i++) {
 		table_make(&table, &set, scenarios.name[i]);
 		print_scenario(&table);
-		json_add(all, NULL, scenario_json(&table));
+		json_add(scenarios_json, NULL, scenario_json(&table));
 	}
-	failed = print_failures(&set);
+	/* And what they were made from, each run with all that it has read. */
+	runs = json_add(all, "runs", json_array());
+	for (r = 0; r < set.nr_runs; r++)
+		json_add(runs, NULL, set.runs[r]);
+	print_failures(&set);
 	if (json)
 		write_json(json, all);
 	if (html)
 		html_write(html, &set);
-	return failed > 0;
+	if (fflush(stdout) || ferror(stdout))
+		die("cannot write: %m");
+	return 0;
 }

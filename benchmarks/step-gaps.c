@@ -29,6 +29,8 @@ void step_gaps_start(struct run *r, const struct step *step)
 	(void)step;
 	if (!need_guests(r, "gaps-start", true))
 		return;
+	if (!r->clock_hz)
+		r->clock_hz = clock_hz();
 	group_gaps(&r->group, &gaps);
 	gaps_snapshot(r);
 }
@@ -58,7 +60,7 @@ void step_gaps(struct run *r, const struct step *step)
 		{ "gap_p50", 50 }, { "gap_p99", 99 }, { "gap_p99.9", 99.9 },
 		{ "gap_p99.99", 99.99 },
 	};
-	double hz = clock_hz(), seconds, moved, exits;
+	double hz = r->clock_hz, seconds, moved, exits;
 	const char *name = step->argv[0];
 	struct json *out, *buckets, *bucket;
 	struct gaps gaps;

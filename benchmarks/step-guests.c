@@ -27,7 +27,8 @@ void step_fill(struct run *r, const struct step *step)
 		return;
 	}
 	if (group_create(g) || group_fill(g)) {
-		result_fail(r->result, "the guests could not be started");
+		result_fail(r->result, "the guests could not be started: %s",
+			    group_error(g));
 		return;
 	}
 	figure(r, "fill", "page", "ns", BETTER_LOWER,
@@ -42,6 +43,8 @@ void step_stop(struct run *r, const struct step *step)
 
 	if (!need_guests(r, "stop", false))
 		return;
+	/* What they have is checked once more, before it is gone. */
+	group_wait_pass(&r->group);
 	for (i = 0; i < r->group.nr; i++)
 		if (!strcmp(which, "all") ||
 		    !strcmp(which, i % 2 ? "odd" : "even") ||

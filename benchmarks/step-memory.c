@@ -26,6 +26,11 @@ static void reading_figures(struct run *r, const char *name,
 		  BETTER_HIGHER },
 		{ "census", "mixed_blocks", "mixed_blocks", "blocks",
 		  BETTER_LOWER },
+		/* Blocks with free or movable pages, and one of these in them. */
+		{ "census", "spoiled_private", "with_private", "blocks",
+		  BETTER_LOWER },
+		{ "census", "spoiled_other", "with_other", "blocks",
+		  BETTER_NONE },
 		{ "census", "private_pages", "private", "pages", BETTER_NONE },
 	};
 	size_t i;
@@ -48,12 +53,12 @@ static void compact(struct run *r, const char *name, bool kcompactd)
 	uint64_t failed = vmstat_value("pgmigrate_fail");
 	uint64_t scanned = vmstat_value("compact_migrate_scanned") +
 			   vmstat_value("compact_free_scanned");
-	double start = now_seconds();
+	double start = now_seconds(), cpu = kcompactd_cpu_seconds();
 
-	if (kcompactd)
-		compact_by_kcompactd();
-	else
-		compact_by_hand(r->scenario->instructions);
+	if (!(kcompactd ? compact_by_kcompactd() :
+			  compact_by_hand(r->scenario->instructions)))
+		result_fail(r->result, "%s: the kernel does not compact, or without end",
+			    name);
 	figure(r, name, "seconds", "s", BETTER_LOWER, now_seconds() - start);
 	moved = vmstat_value("pgmigrate_success") - moved;
 	failed = vmstat_value("pgmigrate_fail") - failed;
@@ -61,8 +66,13 @@ static void compact(struct run *r, const char *name, bool kcompactd)
 		  vmstat_value("compact_free_scanned") - scanned;
 	figure(r, name, "moved", "pages", BETTER_NONE, moved);
 	figure(r, name, "failed", "pages", BETTER_LOWER, failed);
-	/* Where nothing moved, all scanning was in vain. */
 	figure(r, name, "scanned", "pages", BETTER_NONE, scanned);
+	/* Where nothing moved, all scanning was in vain. */
+	figure(r, name, "efficiency", "% of scanned", BETTER_HIGHER,
+	       scanned ? 100.0 * moved / scanned : 0);
+	if (kcompactd)
+		figure(r, name, "cpu", "s", BETTER_LOWER,
+		       kcompactd_cpu_seconds() - cpu);
 	reading_figures(r, name, take_reading(r, name));
 }
 
@@ -79,16 +89,23 @@ void step_kcompactd(struct run *r, const struct step *step)
 static void tries_figures(struct run *r, const char *name,
 			  struct contig_tries *tries)
 {
-	struct durations d = { .ns = tries->ns, .nr = tries->nr };
+	size_t nr = tries->ok.nr + tries->failed.nr;
+	char failed[NAME_LEN];
 
-	if (!tries->nr) {
+	if (!nr) {
 		result_fail(r->result, "%s: %s", name, tries->error);
 		return;
 	}
-	note("%s: %zu of %zu", name, tries->nr_ok, tries->nr);
+	note("%s: %zu of %zu", name, tries->ok.nr, nr);
 	figure(r, name, "success", "%", BETTER_HIGHER,
-	       100.0 * tries->nr_ok / tries->nr);
-	distribution(r, name, &d);
+	       100.0 * tries->ok.nr / nr);
+	/* To give up quickly is no merit. */
+	if (tries->ok.nr)
+		distribution(r, name, &tries->ok);
+	if (tries->failed.nr) {
+		snprintf(failed, sizeof(failed), "%s_failed", name);
+		distribution(r, failed, &tries->failed);
+	}
 }
 
 void step_thp(struct run *r, const struct step *step)
@@ -144,6 +161,7 @@ void step_cma(struct run *r, const struct step *step)
 		contig_cma(&tries, size);
 		tries_figures(r, name, &tries);
 	}
+	contig_cma_free();
 	figure(r, "cma", "moved", "pages", BETTER_NONE,
 	       vmstat_value("pgmigrate_success") - moved);
 }

@@ -65,18 +65,21 @@ static void moves_figures(struct run *r, const char *kind)
 	snprintf(name, sizeof(name), "move_%s", kind);
 	note("%s: %zu batches and %zu folios of guest_memfd timed", name,
 	     pages.nr, folios.nr);
-	if (pages.nr)
+	if (pages.nr) {
 		distribution(r, name, &pages);
-	else if (!guests || !mode->vm || mode->memory == VM_MEM_GMEM_MIGRATABLE)
+		/* In batches that are too small, or had a failure. */
+		figure(r, name, "dropped", "% of pages", BETTER_NONE,
+		       100.0 * pages.dropped / (pages.pages + pages.dropped));
+	} else if (!guests || !mode->vm || mode->memory == VM_MEM_GMEM_MIGRATABLE)
 		result_fail(r->result, "%s: no pages were moved (is there a CMA area?)",
 			    kind);
 	snprintf(name, sizeof(name), "folio_%s", kind);
 	if (folios.nr)
 		distribution(r, name, &folios);
 	if (guests && mode->vm && mode->memory == VM_MEM_GMEM_MIGRATABLE &&
-	    folios.nr < pages.pages * 0.95)
+	    folios.nr < (pages.pages + pages.dropped) * 0.95)
 		result_fail(r->result, "guests: %zu of %llu pages that were moved were theirs",
-			    folios.nr, (unsigned long long)pages.pages);
+			    folios.nr, (unsigned long long)(pages.pages + pages.dropped));
 }
 
 /* What checking their memory has cost the guests, who stand still then. */

@@ -18,8 +18,20 @@
 #define BATCH_EVENT	"gmem_batch"
 #define END_EVENT	INSTANCE "/events/compaction/mm_compaction_end"
 
+void trace_end(void)
+{
+	/* With its triggers and what it has recorded. */
+	rmdir(INSTANCE);
+}
+
 static bool make_instance(void)
 {
+	static bool made;
+
+	/* One of a run that was interrupted has its triggers still. */
+	if (!made)
+		trace_end();
+	made = true;
 	if (mkdir(INSTANCE, 0700) && errno == ENOENT) {
 		if (mount("tracefs", TRACEFS, "tracefs", 0, NULL))
 			return false;
@@ -195,7 +207,7 @@ uint64_t percentile(const uint64_t *sorted, size_t nr, double percent)
 	return sorted[rank ? rank - 1 : 0];
 }
 
-static void add_duration(struct durations *d, uint64_t ns)
+void durations_add(struct durations *d, uint64_t ns)
 {
 	/* Twice the room whenever it has become too small. */
 	if (!(d->nr & (d->nr - 1))) {
@@ -233,7 +245,7 @@ void trace_parse_folios(struct durations *d, const char *events)
 		if (line_field(line, "ret", ret, sizeof(ret)) && !atoi(ret) &&
 		    line_field(line, "duration_ns", duration,
 			       sizeof(duration)))
-			add_duration(d, strtoull(duration, NULL, 10));
+			durations_add(d, strtoull(duration, NULL, 10));
 	}
 	free(copy);
 }
@@ -257,9 +269,11 @@ void trace_parse_batches(struct durations *d, const char *events)
 		    !line_field(line, "pages", pages, sizeof(pages)) ||
 		    !line_field(line, "bad", failed, sizeof(failed)))
 			continue;
-		if (atoll(failed) || atoll(pages) < MIN_BATCH)
+		if (atoll(failed) || atoll(pages) < MIN_BATCH) {
+			d->dropped += atoll(pages);
 			continue;
-		add_duration(d, strtoull(ns, NULL, 10) / atoll(pages));
+		}
+		durations_add(d, strtoull(ns, NULL, 10) / atoll(pages));
 		d->pages += atoll(pages);
 	}
 	free(copy);
@@ -405,7 +419,7 @@ int trace_parse_watch(struct watched *backends, const char *hist,
 			continue;
 		}
 		while (n--)
-			add_duration(&backends[i].moved,
+			durations_add(&backends[i].moved,
 				     strtoull(bucket + strlen("duration_ns: ~ "),
 					      NULL, 10));
 	}

@@ -15,6 +15,9 @@
  */
 bool trace_start(bool each);
 
+/* Forget everything, and take out what was put into the kernel. */
+void trace_end(void);
+
 /* { "pkvm": { "moved": n, "failed": n, "errors": { "-11": n } } } */
 struct json *trace_backends(void);
 /* How the compaction runs ended: { status: runs }. */
@@ -26,7 +29,8 @@ struct json *trace_durations(void);
 struct durations {
 	uint64_t *ns;
 	size_t nr;
-	uint64_t pages;		/* of all, where one is a batch */
+	/* Where one is a batch: pages of all, and of those that do not count. */
+	uint64_t pages, dropped;
 };
 
 /*
@@ -64,6 +68,7 @@ void trace_parse_batches(struct durations *d, const char *events);
 void trace_parse_folios(struct durations *d, const char *events);
 struct json *trace_parse_backends(const char *hist, const char *format);
 struct json *trace_parse_durations(const char *events);
+void durations_add(struct durations *d, uint64_t ns);
 /* Nearest-rank percentile of sorted values. */
 void durations_sort(struct durations *d);
 double durations_mean(const struct durations *d);

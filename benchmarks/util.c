@@ -102,6 +102,44 @@ int write_text(const char *path, const char *text)
 	return ret;
 }
 
+#define MAX_SETTINGS	8
+
+static struct setting {
+	char *path, *old;
+} saved[MAX_SETTINGS];
+
+static void restore_settings(void)
+{
+	struct setting *s;
+
+	for (s = saved; s < saved + MAX_SETTINGS && s->path; s++)
+		write_text(s->path, s->old);
+}
+
+int write_setting(const char *path, const char *text)
+{
+	struct setting *s = saved;
+	char *old, *choice;
+
+	while (s < saved + MAX_SETTINGS && s->path && strcmp(s->path, path))
+		s++;
+	if (s == saved + MAX_SETTINGS)
+		die("too many settings to restore");
+	if (!s->path && (old = read_text(path))) {
+		/* Of several words, the one in brackets is chosen. */
+		choice = strchr(old, '[');
+		if (choice) {
+			old = choice + 1;
+			old[strcspn(old, "]")] = '\0';
+		}
+		if (s == saved)
+			atexit(restore_settings);
+		s->path = xstrdup(path);
+		s->old = old;
+	}
+	return write_text(path, text);
+}
+
 long long read_number(const char *path, long long fallback)
 {
 	char *text = read_text(path), *end;
@@ -156,18 +194,21 @@ uint64_t vmstat_value(const char *name)
 
 void results_write(const char *path, const struct json *result)
 {
-	FILE *out;
+	bool file = path && strcmp(path, "-");
+	FILE *out = stdout;
 
-	if (path) {
-		out = strcmp(path, "-") ? fopen(path, "a") : stdout;
+	if (file) {
+		out = fopen(path, "w");
 		if (!out)
 			die("cannot open %s: %m", path);
-	} else {
+	} else if (!path) {
 		out = fopen(RESULTS_PORT, "w");
 		if (!out)
 			out = stdout;
 	}
-	fputs("gmem-bench ", out);
+	/* Among other lines it has to be found; a file is for show and compare. */
+	if (!file)
+		fputs("gmem-bench ", out);
 	json_print(out, result, -1);
 	fputc('\n', out);
 	if (fflush(out) || ferror(out))

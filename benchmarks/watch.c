@@ -4,6 +4,8 @@
  * from a histogram that the kernel keeps: it needs nothing installed, loses no
  * event, and costs next to nothing.
  */
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -35,8 +37,14 @@ static void usage(void)
 	exit(2);
 }
 
+static void on_signal(int signal)
+{
+	(void)signal;
+}
+
 int cmd_watch(int argc, char **argv)
 {
+	struct sigaction sa = { .sa_handler = on_signal };
 	struct watched backends[MAX_BACKENDS];
 	int status = 0, i, nr;
 	pid_t pid;
@@ -45,15 +53,20 @@ int cmd_watch(int argc, char **argv)
 		usage();
 	if (!trace_watch_start())
 		die("no tracepoint kvm_gmem_migrate_folio: is this a kernel with the feature, and tracefs there, and root?");
+	/* Ctrl-C ends the watching, and what was seen is told. */
+	sigaction(SIGINT, &sa, NULL);
 	if (argc == 2 && strspn(argv[1], "0123456789.") == strlen(argv[1])) {
-		sleep_ms(atof(argv[1]) * 1000);
+		usleep(atof(argv[1]) * 1000000);
 	} else {
 		pid = fork();
 		if (!pid) {
 			execvp(argv[1], argv + 1);
 			_exit(127);
 		}
-		waitpid(pid, &status, 0);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+			note("%s cannot be run", argv[1]);
 	}
 	nr = trace_watch_end(backends);
 	if (!nr)
@@ -64,5 +77,6 @@ int cmd_watch(int argc, char **argv)
 			printf("%-8s %8llu refused\n", backends[i].backend,
 			       (unsigned long long)backends[i].refused);
 	}
+	trace_end();
 	return status != 0;
 }
