@@ -367,6 +367,14 @@ static void test_compare(void)
 	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
 	check(!compare_sets(&cmp, &a, &b) && cmp.error,
 	      "times of different clocks are not compared");
+	make_set(&a, "x", "f", BETTER_LOWER, low, 3);
+	json_add_number(json_add(a.runs[0], "settings", json_object()),
+			"guests", 12);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(!compare_sets(&cmp, &a, &b) && strstr(cmp.error, "other guests"),
+	      "nor are runs with other guests");
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5, .force = true };
+	check(compare_sets(&cmp, &a, &b), "but by force");
 }
 
 static void test_result_files(void)
@@ -401,6 +409,12 @@ static void test_result_files(void)
 	}
 	check(!result_set_load(&set, dir) && set.error,
 	      "a file that is no result is refused");
+	results_write(path, run);
+	check(result_set_load(&set, path) && set.nr_runs == 1,
+	      "what a run writes to a file is a result");
+	result_figure(run, "x.y", "ns", BETTER_LOWER, 1);
+	result_figure(run, "x.y", "ns", BETTER_LOWER, 2);
+	check(result_failed(run), "a figure that comes twice is refused");
 	unlink(path);
 	rmdir(dir);
 }
