@@ -464,7 +464,7 @@ static void put_head(struct page *page, const struct names *scenarios)
 	      "figcaption, small { color: #555; font-size: 85%; }\n"
 	      ".wide { overflow-x: auto; } summary { margin: 1em 0; }\n"
 	      "table { border-collapse: collapse; font-size: 90%; }\n"
-	      "th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }\n"
+	      "th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; white-space: nowrap; }\n"
 	      "tr th:first-child { text-align: left; font-weight: normal; position: sticky; left: 0; background: #fff; }\n"
 	      ".better { background: #dcefdc; } .worse { background: #fbdcdc; }\n"
 	      ".f { background: #dcefdc; } .p { background: #c62828; } .m { background: #1565c0; } .k { background: #5f6368; }\n"
