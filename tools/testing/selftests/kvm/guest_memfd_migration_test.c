@@ -948,14 +948,14 @@ static void assert_raced(u64 moved)
 static void test_punch_race(void)
 {
 	time_t end = time(NULL) + MOVE_SECONDS;
+	const u64 least = 4 * test_pages;
 	struct gfile f;
 	u64 i, page, *p;
 
 	require_migratable();
 	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_mover_start();
-	for (i = 0; i < 4 * test_pages ||
-		    wants_moves(f.vm, test_pages, end); i++) {
+	for (i = 0; i < least || wants_moves(f.vm, test_pages, end); i++) {
 		page = i * 7919 % test_pages;
 		p = f.mem + page * PAGE_WORDS;
 		if (page % 2)
