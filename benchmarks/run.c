@@ -199,20 +199,23 @@ static bool do_step(struct run *r, const struct step *step)
 static void check_clock(struct run *r)
 {
 	const uint64_t n = 1000000;
-	int i;
+	double least = INFINITY;
+	int i, right = 0;
 
-	for (i = 0; r->scenario->instructions && i < 5; i++) {
+	if (!r->scenario->instructions)
+		return;
+	for (i = 0; i < 5; i++) {
 		double start = now_seconds(), ns;
 
 		clock_spin(n);
 		ns = (now_seconds() - start) * 1e9;
-		/* An interrupt may come between. */
-		if (ns > 1.9 * n && ns < 2.2 * n)
-			continue;
-		result_fail(r->result, "not the instruction clock: %.0f ns for %llu instructions",
-			    ns, 2ULL * n);
-		return;
+		/* An interrupt may come between, and takes long on a debug kernel. */
+		right += ns > 1.9 * n && ns < 2.2 * n;
+		least = fmin(least, ns);
 	}
+	if (right < 3 || least < 1.95 * n || least > 2.05 * n)
+		result_fail(r->result, "not the instruction clock: %.0f ns for %llu instructions",
+			    least, 2ULL * n);
 }
 
 static void finish_guests(struct run *r, bool died)

@@ -307,6 +307,8 @@ struct json *trace_durations(void)
 bool trace_moves_start(void)
 {
 	static bool started;
+	uint64_t room;
+	char kb[32];
 
 	if (started)
 		return true;
@@ -319,7 +321,11 @@ bool trace_moves_start(void)
 		return false;
 	write_text(TRACEFS "/synthetic_events", BATCH_EVENT
 		   " u64 ns; unsigned long pages; unsigned long bad");
-	write_text(INSTANCE "/buffer_size_kb", "16384");
+	/* A large machine can have more pages that move. */
+	room = (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 20480;
+	snprintf(kb, sizeof(kb), "%llu", (unsigned long long)
+		 (room < 16384 ? 16384 : room > 262144 ? 262144 : room));
+	write_text(INSTANCE "/buffer_size_kb", kb);
 	if (write_text(MIGRATE_EVENTS "mm_migrate_pages_start/trigger",
 		       "hist:keys=common_pid:ts0=common_timestamp"))
 		return false;
