@@ -46,7 +46,7 @@ enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm)
 {
 	switch (kvm->arch.vm_type) {
 	case KVM_X86_DEFAULT_VM:
-		/* Not if SEV makes an encrypted guest of it, which says so. */
+		/* SEV disables it for those that it makes its guests. */
 		return KVM_GMEM_BACKEND_COPY;
 	case KVM_X86_SW_PROTECTED_VM:
 		return kvm_sw_protected_backend(kvm);
