@@ -939,12 +939,6 @@ static bool wants_moves(struct kvm_vm *vm, u64 nr, time_t end)
 	return gmem_nr_migrated(vm) < nr && time(NULL) < end;
 }
 
-static void assert_raced(u64 moved)
-{
-	ksft_print_msg("%lu moves\n", moved);
-	TEST_ASSERT(moved, "Nothing moved meanwhile");
-}
-
 static void test_punch_race(void)
 {
 	time_t end = time(NULL) + MOVE_SECONDS;
@@ -968,7 +962,7 @@ static void test_punch_race(void)
 		gmem_fill_pattern(f.mem, page, 1);
 	}
 	gmem_mover_stop();
-	assert_raced(gmem_nr_migrated(f.vm));
+	gmem_assert_raced(gmem_nr_migrated(f.vm));
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
 }
@@ -999,7 +993,7 @@ static void test_close_race(void)
 						   0, NULL, 0, 0);
 	}
 	gmem_mover_stop();
-	assert_raced(gmem_nr_migrated(vm));
+	gmem_assert_raced(gmem_nr_migrated(vm));
 	kvm_vm_free(vm);
 }
 
@@ -1020,7 +1014,7 @@ static void test_vm_death_race(void)
 		gmem_vm_free(gvm);
 	}
 	gmem_mover_stop();
-	assert_raced(moved);
+	gmem_assert_raced(moved);
 }
 
 static void test_memslot_race(void)
@@ -1039,7 +1033,7 @@ static void test_memslot_race(void)
 		gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
 	}
 	gmem_mover_stop();
-	assert_raced(gmem_nr_migrated(f.vm));
+	gmem_assert_raced(gmem_nr_migrated(f.vm));
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
 }

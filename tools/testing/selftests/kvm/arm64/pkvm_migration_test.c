@@ -139,12 +139,6 @@ static void test_code_and_tables_4_vcpus(void)
 	run_writers(4, true, 2 * test_pages);
 }
 
-static void assert_raced(u64 moved)
-{
-	ksft_print_msg("%lu moves\n", moved);
-	TEST_ASSERT(moved, "Nothing moved meanwhile");
-}
-
 /* Pages are donated for the first time while others of the file move. */
 static void test_fill_race(void)
 {
@@ -164,7 +158,7 @@ static void test_fill_race(void)
 		gmem_vm_free(gvm);
 	}
 	gmem_mover_stop();
-	assert_raced(moved);
+	gmem_assert_raced(moved);
 }
 
 static void run_toggle(u32 nr_vcpus)
@@ -304,7 +298,7 @@ static void test_punch_race(void)
 	}
 	gmem_mover_stop();
 	gmem_vm_stop(gvm);
-	assert_raced(gmem_nr_migrated(gvm->vm));
+	gmem_assert_raced(gmem_nr_migrated(gvm->vm));
 	gmem_vm_free(gvm);
 }
 
@@ -326,7 +320,7 @@ static void test_death_race(void)
 		gmem_vm_free(gvm);
 	}
 	gmem_mover_stop();
-	assert_raced(moved);
+	gmem_assert_raced(moved);
 }
 
 static void test_anonymous_beside(void)

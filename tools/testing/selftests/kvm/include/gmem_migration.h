@@ -176,6 +176,7 @@ void gmem_mover_start(void);
 void gmem_compacter_start(void);
 u64 gmem_mover_wait(struct kvm_vm *vm, u64 nr, unsigned int seconds);
 void gmem_mover_stop(void);
+void gmem_assert_raced(u64 moved);
 
 /* Fault injection through /sys/kernel/debug/fail_function. */
 bool gmem_fail_function(const char *function, int retval, unsigned int percent);

@@ -879,6 +879,13 @@ void gmem_mover_stop(void)
 	TEST_ASSERT(mover_rounds, "Not even one round of moves was completed");
 }
 
+/* A race in which nothing moved was none. */
+void gmem_assert_raced(u64 moved)
+{
+	ksft_print_msg("%lu moves\n", moved);
+	TEST_ASSERT(moved, "Nothing moved meanwhile");
+}
+
 /*
  * Fault injection
  */
