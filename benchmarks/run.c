@@ -170,6 +170,8 @@ const struct verb verbs[] = {
 	  "measure NAME UNIT higher|lower|none COMMAND" },
 	{ "figures", step_figures, 4, 4, true, "ttbt",
 	  "figures PREFIX UNIT higher|lower|none COMMAND" },
+	{ "durations", step_durations, 2, 2, true, "tt",
+	  "durations PREFIX COMMAND" },
 	{ "expect", step_expect, 3, MAX_ARGS, false, "tanv*",
 	  "expect FIGURE above|below VALUE [VARIANT...]" },
 	{ 0 },

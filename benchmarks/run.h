@@ -74,5 +74,6 @@ void step_load(struct run *r, const struct step *step);
 void step_unload(struct run *r, const struct step *step);
 void step_measure(struct run *r, const struct step *step);
 void step_figures(struct run *r, const struct step *step);
+void step_durations(struct run *r, const struct step *step);
 
 #endif

@@ -272,18 +272,23 @@ static bool validate(struct scenario *s)
 
 bool scenario_apply(struct scenario *s, const struct variant *variant)
 {
-	char *settings = xstrdup(variant->settings), *word, *value;
+	char *settings = xstrdup(variant->settings), *word, *value, *both;
 
 	while ((word = next_word(&settings))) {
 		value = strchr(word, '=');
 		/* The machine is the same for all of them. */
 		if (!value || (strncmp(word, "guests=", 7) &&
 			       strncmp(word, "size=", 5) &&
-			       strncmp(word, "vcpus=", 6)))
-			return wrong(s, "a variant has guests=, size= or vcpus=, not %s",
+			       strncmp(word, "vcpus=", 6) &&
+			       strncmp(word, "append=", 7)))
+			return wrong(s, "a variant has guests=, size=, vcpus= or append=, not %s",
 				     word);
 		*value++ = '\0';
-		if (!add_setting(s, word, value))
+		if (!strcmp(word, "append")) {
+			both = xcalloc(1, strlen(s->append) + strlen(value) + 2);
+			sprintf(both, "%s %s", s->append, value);
+			s->append = both;
+		} else if (!add_setting(s, word, value))
 			return false;
 	}
 	return validate(s);
@@ -397,15 +402,19 @@ void scenario_plan(FILE *out, const struct scenario *s)
 {
 	int i;
 
-	fprintf(out, "what %s\narch %s\nmemory %s\nappend %s\nel2 %s\ndisk %s\n",
-		s->what, s->arch ? s->arch : "any", s->memory, s->append,
-		s->el2, s->disk);
+	fprintf(out, "what %s\narch %s\nmemory %s\nel2 %s\ndisk %s\n", s->what,
+		s->arch ? s->arch : "any", s->memory, s->el2, s->disk);
 	fprintf(out, "cpus %llu\ntimeout %llu\nruns %llu\n",
 		(unsigned long long)s->cpus, (unsigned long long)s->timeout,
 		(unsigned long long)s->runs);
 	fprintf(out, "rootfs %s\nclock %s\n", s->rootfs,
 		s->instructions ? "instructions" : "wall");
-	for (i = 0; i < s->nr_variants; i++)
-		fprintf(out, "variant %s %s\n", s->variants[i].name,
-			s->variants[i].kernel);
+	for (i = 0; i < s->nr_variants; i++) {
+		struct scenario copy = *s;
+
+		scenario_apply(&copy, &s->variants[i]);
+		fprintf(out, "variant %s %s\nappend %s %s\n",
+			s->variants[i].name, s->variants[i].kernel,
+			s->variants[i].name, copy.append);
+	}
 }

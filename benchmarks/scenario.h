@@ -44,7 +44,7 @@ struct variant {
 	char *name;
 	char *kernel;		/* as scripts/image knows it */
 	const struct mode *mode;
-	char *settings;		/* of the guests, where they differ */
+	char *settings;		/* of guests and command line, where they differ */
 };
 
 struct scenario {

@@ -469,9 +469,9 @@ static const char good_scenario[] =
 	"step = measure x bogo/s higher echo  a | wc -c\n";
 
 static const char sized_scenario[] =
-	"what = a test\nguests = 1\nsize = 16M\n"
+	"what = a test\nguests = 1\nsize = 16M\nappend = c\n"
 	"variant = one feature private\n"
-	"variant = many feature private guests=8 size=2M vcpus=2\n"
+	"variant = many feature private guests=8 size=2M vcpus=2 append=a=1 append=b\n"
 	"step = fill\n";
 
 static bool refused(const char *text, const char *why)
@@ -527,8 +527,9 @@ static void test_scenario(void)
 	      "so are arguments that are none");
 	check(scenario_parse(&s, "sizes", sized_scenario, false) &&
 	      scenario_apply(&s, scenario_variant(&s, "many")) &&
-	      s.guests == 8 && s.size == 2 * MIB && s.vcpus == 2,
-	      "a variant has guests of its own");
+	      s.guests == 8 && s.size == 2 * MIB && s.vcpus == 2 &&
+	      !strcmp(s.append, "c a=1 b"),
+	      "a variant has guests of its own, and more for the kernel");
 	check(refused("what = x\nstep = fill\nvariant = a stock private cpus=3\n",
 		      "not cpus=3"), "but no machine of its own");
 	check(refused("variant = a stock c\n", "no such mode") &&

@@ -10,6 +10,9 @@
 
 #include "run.h"
 
+/* Different ones that one step can have. */
+#define MAX_DURATIONS	16
+
 /* A shell in a process group of its own, with its output at @out. */
 static pid_t shell(const char *command, int out)
 {
@@ -67,31 +70,46 @@ void step_unload(struct run *r, const struct step *step)
 	result_fail(r->result, "unload: no load is called %s", step->argv[0]);
 }
 
-/* What the step's command prints, in @text. False where it fails. */
-static bool output(struct run *r, const struct step *step, enum better *better,
-		   char *text, size_t room)
+/* What the step's command, its last argument, prints. NULL where it fails. */
+static char *output(struct run *r, const struct step *step)
 {
+	size_t size = 0, room = 4096;
 	int pipe_fd[2], status;
-	size_t size = 0;
+	char *text = xcalloc(1, room);
 	ssize_t n;
 	pid_t pid;
 
-	if (!better_parse(step->argv[2], better) || pipe(pipe_fd)) {
-		result_fail(r->result, "%s: %s is neither higher nor lower nor none",
-			    step->argv[0], step->argv[2]);
-		return false;
-	}
-	pid = shell(step->argv[3], pipe_fd[1]);
+	if (pipe(pipe_fd))
+		die("no pipe");
+	pid = shell(step->argv[step->argc - 1], pipe_fd[1]);
 	close(pipe_fd[1]);
-	while ((n = read(pipe_fd[0], text + size, room - 1 - size)) > 0)
+	while ((n = read(pipe_fd[0], text + size, room - 1 - size)) > 0) {
 		size += n;
+		if (size < room - 1)
+			continue;
+		room *= 2;
+		text = realloc(text, room);
+		if (!text)
+			die("out of memory");
+	}
 	text[size] = '\0';
 	close(pipe_fd[0]);
 	waitpid(pid, &status, 0);
-	if (status)
-		result_fail(r->result, "%s: the command failed (%d)",
-			    step->argv[0], status);
-	return !status;
+	if (!status)
+		return text;
+	result_fail(r->result, "%s: the command failed (%d)", step->argv[0],
+		    status);
+	free(text);
+	return NULL;
+}
+
+static enum better better_of(const struct step *step)
+{
+	enum better better = BETTER_NONE;
+
+	/* It was checked when the scenario was read. */
+	better_parse(step->argv[2], &better);
+	return better;
 }
 
 static bool parse_value(const char *text, double *value)
@@ -106,43 +124,97 @@ static bool parse_value(const char *text, double *value)
 void step_measure(struct run *r, const struct step *step)
 {
 	const char *name = step->argv[0], *unit = step->argv[1];
-	char text[4096], *word, *save = NULL;
+	char *text = output(r, step), *word, *save = NULL;
 	double number, value = NAN;
-	enum better better;
 
-	if (!output(r, step, &better, text, sizeof(text)))
+	if (!text)
 		return;
 	for (word = strtok_r(text, " \t\n", &save); word;
 	     word = strtok_r(NULL, " \t\n", &save))
 		if (parse_value(word, &number))
 			value = number;
+	free(text);
 	if (isnan(value)) {
 		result_fail(r->result, "%s: the command printed no number", name);
 		return;
 	}
 	note("%s: %g %s", name, value, unit);
-	result_figure(r->result, name, unit, better, value);
+	result_figure(r->result, name, unit, better_of(step), value);
 }
 
-/* As many as the command prints, as "NAME NUMBER". */
+/*
+ * The next "NAME NUMBER" of @text, or of what @save says of it. False at the end,
+ * and where there is something else.
+ */
+static bool next_pair(struct run *r, const struct step *step, char *text,
+		      char **save, const char **name, double *value)
+{
+	const char *number;
+
+	*name = strtok_r(text, " \t\n", save);
+	if (!*name)
+		return false;
+	number = strtok_r(NULL, " \t\n", save);
+	if (number && parse_value(number, value))
+		return true;
+	result_fail(r->result, "%s: %s is %s, which is no number", step->argv[0],
+		    *name, number ? number : "nothing");
+	return false;
+}
+
+/* As many as the command prints. */
 void step_figures(struct run *r, const struct step *step)
 {
-	const char *unit = step->argv[1];
-	char text[4096], *name, *number, *save = NULL;
-	enum better better;
+	char *text = output(r, step), *from = text, *save = NULL;
+	const char *unit = step->argv[1], *name;
 	double value;
 
-	if (!output(r, step, &better, text, sizeof(text)))
+	if (!text)
 		return;
-	for (name = strtok_r(text, " \t\n", &save); name;
-	     name = strtok_r(NULL, " \t\n", &save)) {
-		number = strtok_r(NULL, " \t\n", &save);
-		if (!number || !parse_value(number, &value)) {
-			result_fail(r->result, "%s: %s is %s, which is no number",
-				    step->argv[0], name, number ? number : "nothing");
-			return;
-		}
+	while (next_pair(r, step, from, &save, &name, &value)) {
+		from = NULL;
 		note("%s.%s: %g %s", step->argv[0], name, value, unit);
-		figure(r, step->argv[0], name, unit, better, value);
+		figure(r, step->argv[0], name, unit, better_of(step), value);
 	}
+	free(text);
+}
+
+/* The distribution of all that the command prints of each name. */
+void step_durations(struct run *r, const struct step *step)
+{
+	struct {
+		const char *name;
+		struct durations d;
+	} of[MAX_DURATIONS];
+	char *text = output(r, step), *from = text, *save = NULL;
+	char full[NAME_LEN];
+	const char *name;
+	int i, nr = 0;
+	double ns;
+
+	if (!text)
+		return;
+	for (; next_pair(r, step, from, &save, &name, &ns); from = NULL) {
+		for (i = 0; i < nr && strcmp(of[i].name, name); i++)
+			;
+		if (i == MAX_DURATIONS || ns < 0) {
+			result_fail(r->result, "%s: %s", step->argv[0],
+				    ns < 0 ? "a negative duration" :
+				    "too many names");
+			break;
+		}
+		if (i == nr) {
+			memset(&of[nr], 0, sizeof(of[nr]));
+			of[nr++].name = name;
+		}
+		durations_add(&of[i].d, ns);
+	}
+	for (i = 0; i < nr; i++) {
+		snprintf(full, sizeof(full), "%s.%s", step->argv[0], of[i].name);
+		distribution(r, full, &of[i].d);
+		note("%s: p50 %llu ns, of %zu", full, (unsigned long long)
+		     percentile(of[i].d.ns, of[i].d.nr, 50), of[i].d.nr);
+		free(of[i].d.ns);
+	}
+	free(text);
 }
