@@ -265,7 +265,7 @@ static void run_vcpu(struct gmem_vm *gvm, struct kvm_vcpu *vcpu)
 
 	do {
 		run->exit_reason = KVM_EXIT_UNKNOWN;
-		r = __vcpu_run(vcpu);
+		r = _vcpu_run(vcpu);
 		if (!r)
 			return;
 		usleep(10000);
@@ -276,6 +276,22 @@ static void run_vcpu(struct gmem_vm *gvm, struct kvm_vcpu *vcpu)
 		  vcpu->id, errno, run->exit_reason,
 		  run->exit_reason == KVM_EXIT_MEMORY_FAULT ?
 		  run->memory_fault.gpa : 0);
+}
+
+/*
+ * Words in the guest's code, tables and stacks that are those of its pages: a few
+ * may have been on a stack, a whole page of them has been written by mistake.
+ */
+static u64 nr_strays(struct gmem_vm *gvm)
+{
+	struct userspace_mem_region *slot0 = memslot2region(gvm->vm, 0);
+	u64 *mem = slot0->host_mem, i, nr = 0;
+
+	if (gmem_arch_is_protected(gvm->opts.type))
+		return 0;
+	for (i = 0; i < slot0->region.memory_size / sizeof(u64); i++)
+		nr += mem[i] >> 32 == GMEM_MAGIC;
+	return nr;
 }
 
 /* Run a vCPU until its guest reports @stage. */
@@ -296,9 +312,11 @@ void gmem_vm_run_to(struct gmem_vm *gvm, int vcpu, int stage)
 			REPORT_GUEST_ASSERT(uc);
 			break;
 		default:
-			TEST_FAIL("vCPU %d: ucall %lu, exit reason %u, wanted stage %d",
+			TEST_FAIL("vCPU %d: ucall %lu, exit reason %u, wanted stage %d, %lu moves, %lu failed, %lu stray words",
 				  vcpu, uc.cmd,
-				  gvm->vcpus[vcpu]->run->exit_reason, stage);
+				  gvm->vcpus[vcpu]->run->exit_reason, stage,
+				  gmem_nr_migrated(gvm->vm),
+				  gmem_nr_failed(gvm->vm), nr_strays(gvm));
 		}
 	}
 }
