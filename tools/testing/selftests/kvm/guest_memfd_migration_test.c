@@ -652,6 +652,13 @@ static void test_4_writers(void)
 	run_writers(4);
 }
 
+static void test_kcompactd(void)
+{
+	require_migratable();
+	gmem_scatter_free();
+	gmem_vm_kcompactd(create_vm(2, test_pages, GMEM_MIGRATABLE_FLAGS));
+}
+
 static void test_moved_before_first_run(void)
 {
 	struct gmem_vm_opts opts = {
@@ -919,6 +926,18 @@ static void test_private_memory(void)
 	run_sw_protected(true, 0);
 }
 
+static void test_private_kcompactd(void)
+{
+	struct gmem_vm_opts opts = {
+		.nr_vcpus = 2,
+		.nr_pages = test_pages,
+		.private = true,
+	};
+
+	gmem_scatter_free();
+	gmem_vm_kcompactd(create_sw_protected(&opts));
+}
+
 /*
  * Where the file can be mapped it is what backs shared memory, too. Nobody can
  * have a look at it, but the guest uses it.
@@ -1184,11 +1203,13 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(foreign_reference),
 	GMEM_TEST(two_memslots_one_file),
 	GMEM_TEST(several_vms),
+	GMEM_TEST(kcompactd),
 	GMEM_TEST(moved_before_first_run),
 	GMEM_TEST(writer),
 	GMEM_TEST(4_writers),
 #ifdef __x86_64__
 	GMEM_TEST(private_memory),
+	GMEM_TEST(private_kcompactd),
 	GMEM_TEST(shared_of_private_vm),
 	GMEM_TEST(conversion_race),
 #endif

@@ -34,6 +34,13 @@ static void assert_moves(struct gmem_vm *gvm, u64 want, u64 moved)
 	TEST_ASSERT(moved >= want, "%lu moves, not %lu", moved, want);
 }
 
+static void test_kcompactd(void)
+{
+	require_pkvm_gmem();
+	gmem_scatter_free();
+	gmem_vm_kcompactd(create(2, test_pages, false));
+}
+
 static void test_unmovable_without_flag(void)
 {
 	struct gmem_vm *gvm;
@@ -568,6 +575,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(stopped_vcpus),
 	GMEM_TEST(writer),
 	GMEM_TEST(4_writers),
+	GMEM_TEST(kcompactd),
 	GMEM_TEST(code_and_tables),
 	GMEM_TEST(code_and_tables_4_vcpus),
 	GMEM_TEST(fill_race),

@@ -171,6 +171,10 @@ u64 gmem_offline_cycle(const u64 *pfns, u64 nr_pages);
 u64 gmem_force_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds);
 u64 gmem_try_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds);
 
+/* And by kcompactd alone, once there is something for it to do. */
+void gmem_scatter_free(void);
+void gmem_vm_kcompactd(struct gmem_vm *gvm);
+
 /* The same in the background, while the test does something else. */
 void gmem_mover_start(void);
 void gmem_compacter_start(void);

@@ -19,6 +19,7 @@
 #define MEMORY_DIR	"/sys/devices/system/memory"
 #define FAIL_DIR	"/sys/kernel/debug/fail_function"
 #define COMPACT		"/proc/sys/vm/compact_memory"
+#define PROACTIVENESS	"/proc/sys/vm/compaction_proactiveness"
 #define PARAM		"/sys/module/kvm/parameters/gmem_migratable"
 
 /*
@@ -29,6 +30,7 @@
 
 /* What those who run beside a mover shall still find free. */
 #define RESERVE_KB	(64 * 1024)
+#define SCATTER_PARTS	32
 
 /* A vCPU writes every word once, and one of these in each later round. */
 #define SPARSE_WORDS	64
@@ -558,15 +560,18 @@ bool gmem_write_ulong(const char *path, u64 value)
 bool gmem_read_file(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY);
+	size_t len = 0;
 	ssize_t r;
 
 	if (fd < 0)
 		return false;
-	r = read(fd, buf, size - 1);
+	/* Some files give a page at a time. */
+	while ((r = read(fd, buf + len, size - 1 - len)) > 0)
+		len += r;
 	close(fd);
 	if (r < 0)
 		return false;
-	buf[r] = 0;
+	buf[len] = 0;
 	return true;
 }
 
@@ -702,15 +707,21 @@ static u64 gigantic_kb(const char *dir)
 	return p ? strtoull(p + 1, NULL, 10) : 0;
 }
 
-/* A figure of /proc/meminfo in kB, by its name with the colon. */
-u64 gmem_meminfo(const char *name)
+/* The number behind @name in a file that has one such figure in each line. */
+static u64 read_figure(const char *path, const char *name)
 {
-	char buf[4096], *p;
+	char buf[16384], *p;
 
-	if (!gmem_read_file("/proc/meminfo", buf, sizeof(buf)))
+	if (!gmem_read_file(path, buf, sizeof(buf)))
 		return 0;
 	p = strstr(buf, name);
 	return p ? strtoull(p + strlen(name), NULL, 10) : 0;
+}
+
+/* A figure of /proc/meminfo in kB, by its name with the colon. */
+u64 gmem_meminfo(const char *name)
+{
+	return read_figure("/proc/meminfo", name);
 }
 
 static u64 gigantic_max_size;
@@ -843,6 +854,98 @@ u64 gmem_try_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 		failed = gmem_nr_failed(vm) - start;
 	} while (failed < nr && time(NULL) < end);
 	return failed;
+}
+
+static char *hold_memory(u64 size, int advice)
+{
+	char *mem = kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+			     MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+	madvise(mem, size, advice);
+	TEST_ASSERT(!madvise(mem, size, MADV_POPULATE_WRITE),
+		    "Cannot have %lu bytes, errno %d", size, errno);
+	return mem;
+}
+
+static int lower_pfn(const void *a, const void *b)
+{
+	u64 pfn_a = gmem_pfn(*(char **)a), pfn_b = gmem_pfn(*(char **)b);
+
+	return pfn_a < pfn_b ? -1 : pfn_a > pfn_b;
+}
+
+/*
+ * Make what is allocated next take single pages, here and there in the lower half
+ * of the memory, and all the rest be in use but for some in the upper half, where
+ * kcompactd can move them. Lasts as long as the process.
+ */
+void gmem_scatter_free(void)
+{
+	const u64 part = 2 * RESERVE_KB * SZ_1K / SCATTER_PARTS;
+	u64 free, rest, i, page;
+	char *mem[SCATTER_PARTS];
+
+	/* What earlier tests have left in pieces. */
+	gmem_compact();
+	free = gmem_meminfo("MemFree:") * SZ_1K;
+	__TEST_REQUIRE(free > 4 * RESERVE_KB * SZ_1K, "Only %lu bytes are free",
+		       free);
+	rest = (free - RESERVE_KB * SZ_1K / 2) / SCATTER_PARTS - part;
+	for (i = 0; i < SCATTER_PARTS; i++) {
+		mem[i] = hold_memory(part, MADV_NOHUGEPAGE);
+		hold_memory(rest / SZ_2M * SZ_2M, MADV_HUGEPAGE);
+	}
+	qsort(mem, SCATTER_PARTS, sizeof(*mem), lower_pfn);
+	for (i = SCATTER_PARTS / 2; i < SCATTER_PARTS; i++)
+		kvm_munmap(mem[i], part);
+	for (page = 0; page < part; page += 2 * SZ_4K)
+		for (i = 0; i < SCATTER_PARTS / 2; i++)
+			madvise(mem[i] + page, SZ_4K, MADV_DONTNEED);
+	gmem_drain();
+}
+
+/* Let kcompactd work until @nr pages of @vm were moved, or @seconds are over. */
+static u64 kcompactd_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
+{
+	const char *scanned = "compact_daemon_migrate_scanned ";
+	u64 before = read_figure("/proc/vmstat", scanned);
+	u64 old = gmem_read_ulong(PROACTIVENESS), moved;
+	time_t end = time(NULL) + seconds;
+
+	do {
+		/* Which wakes it, too. */
+		__TEST_REQUIRE(gmem_write_ulong(PROACTIVENESS, 100),
+			       "Cannot write %s", PROACTIVENESS);
+		usleep(100000);
+		moved = gmem_nr_migrated(vm);
+	} while (moved < nr && time(NULL) < end);
+	gmem_write_ulong(PROACTIVENESS, old);
+	/* It counts when it is done with a zone. */
+	while (read_figure("/proc/vmstat", scanned) == before) {
+		TEST_ASSERT(time(NULL) < end,
+			    "kcompactd has not looked at a single page");
+		usleep(100000);
+	}
+	return moved;
+}
+
+/*
+ * Pages of @gvm, a VM that was created after gmem_scatter_free(), are moved by
+ * kcompactd, and by nobody else, while vCPUs write to them.
+ */
+void gmem_vm_kcompactd(struct gmem_vm *gvm)
+{
+	u64 moved;
+
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	/* It stops, and moves no more, when there is enough in large blocks. */
+	moved = kcompactd_moves(gvm->vm, gvm->nr_pages / 8, 15);
+	gmem_vm_stop(gvm);
+	ksft_print_msg("%lu of %lu pages moved, %lu failed\n", moved,
+		       gvm->nr_pages, gmem_nr_failed(gvm->vm));
+	TEST_ASSERT(moved >= gvm->nr_pages / 32, "Only %lu moves", moved);
+	gmem_vm_free(gvm);
 }
 
 static pthread_t mover_thread;
