@@ -19,9 +19,9 @@
 #include "processor.h"
 
 #define PAGE_WORDS	(SZ_4K / sizeof(u64))
-#define MOVE_SECONDS	20
 
 static u64 test_pages = 2048;
+static unsigned int move_seconds = 20;
 
 static u64 default_flags(void)
 {
@@ -495,7 +495,7 @@ static void test_numa_balancing(void)
 	CPU_ZERO(&cpus);
 	CPU_SET(atoi(cpu), &cpus);
 	kvm_sched_setaffinity(0, sizeof(cpus), &cpus);
-	end = time(NULL) + MOVE_SECONDS;
+	end = time(NULL) + move_seconds;
 	while (same_pfns(anon, f.nr, f.after) && time(NULL) < end) {
 		gmem_check_pattern(f.mem, 0, f.nr);
 		gmem_check_pattern(anon, 0, f.nr);
@@ -565,14 +565,14 @@ static void test_two_memslots_one_file(void)
 				   half);
 	gmem_fill_pattern(f.mem, 0, f.nr);
 	gmem_get_pfns(f.mem, f.nr, f.before);
-	gmem_force_moves(f.vm, test_pages, MOVE_SECONDS);
+	gmem_force_moves(f.vm, test_pages, move_seconds);
 	TEST_ASSERT(gfile_moved(&f), "Nothing moved");
 	gmem_check_pattern(f.mem, 0, f.nr);
 
 	/* One of the two slots goes, its pages stay in the file. */
 	vm_set_user_memory_region2(f.vm, 10, KVM_MEM_GUEST_MEMFD, GMEM_GPA, 0,
 				   f.mem, f.fd, half);
-	gmem_force_moves(f.vm, test_pages, MOVE_SECONDS);
+	gmem_force_moves(f.vm, test_pages, move_seconds);
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
 }
@@ -633,7 +633,7 @@ static void run_writers(u32 nr_vcpus)
 	gvm = create_vm(nr_vcpus, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
-	moved = gmem_force_moves(gvm->vm, 2 * test_pages, MOVE_SECONDS);
+	moved = gmem_force_moves(gvm->vm, 2 * test_pages, move_seconds);
 	gmem_vm_stop(gvm);
 	gmem_vm_check_from_host(gvm);
 	ksft_print_msg("%lu moves, %lu failed, %lu rounds of vCPU 0\n", moved,
@@ -671,10 +671,10 @@ static void test_moved_before_first_run(void)
 
 	require_migratable();
 	gvm = gmem_vm_create(&opts);
-	TEST_ASSERT(gmem_force_moves(gvm->vm, test_pages / 2, MOVE_SECONDS),
+	TEST_ASSERT(gmem_force_moves(gvm->vm, test_pages / 2, move_seconds),
 		    "Nothing moved");
 	gmem_vm_fill(gvm);
-	gmem_force_moves(gvm->vm, test_pages / 2, MOVE_SECONDS);
+	gmem_force_moves(gvm->vm, test_pages / 2, move_seconds);
 	gmem_vm_start(gvm);
 	gmem_vm_stop(gvm);
 	gmem_vm_check_from_host(gvm);
@@ -713,7 +713,7 @@ static void run_sw_protected(bool private, u64 flags)
 
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
-	moved = gmem_force_moves(gvm->vm, 2 * test_pages, MOVE_SECONDS);
+	moved = gmem_force_moves(gvm->vm, 2 * test_pages, move_seconds);
 	gmem_vm_stop(gvm);
 	ksft_print_msg("%lu moves, %lu failed, %lu rounds of vCPU 0\n", moved,
 		       gmem_nr_failed(gvm->vm), gvm->ctl->vcpu[0].rounds);
@@ -902,7 +902,7 @@ static void test_conversion_race(void)
 		kvm_pthread_create(&gvm->threads[i], NULL, run_convert_thread,
 				   &t[i]);
 	}
-	end = time(NULL) + MOVE_SECONDS;
+	end = time(NULL) + move_seconds;
 	while (time(NULL) < end || seq < GMEM_MIN_PAGES / 2) {
 		seq++;
 		convert_step(gvm, cmd, pages, half + seq * 389 % half, seq);
@@ -960,7 +960,7 @@ static bool wants_moves(struct kvm_vm *vm, u64 nr, time_t end)
 
 static void test_punch_race(void)
 {
-	time_t end = time(NULL) + MOVE_SECONDS;
+	time_t end = time(NULL) + move_seconds;
 	const u64 least = 4 * test_pages;
 	struct gfile f;
 	u64 i, page, *p;
@@ -988,7 +988,7 @@ static void test_punch_race(void)
 
 static void test_close_race(void)
 {
-	time_t end = time(NULL) + MOVE_SECONDS;
+	time_t end = time(NULL) + move_seconds;
 	struct kvm_vm *vm;
 	int i;
 
@@ -1018,7 +1018,7 @@ static void test_close_race(void)
 
 static void test_vm_death_race(void)
 {
-	time_t end = time(NULL) + MOVE_SECONDS;
+	time_t end = time(NULL) + move_seconds;
 	u64 moved = 0;
 	int i;
 
@@ -1038,7 +1038,7 @@ static void test_vm_death_race(void)
 
 static void test_memslot_race(void)
 {
-	time_t end = time(NULL) + MOVE_SECONDS;
+	time_t end = time(NULL) + move_seconds;
 	struct gfile f;
 	int i;
 
@@ -1227,10 +1227,11 @@ static const struct gmem_test tests[] = {
 
 static void help(const char *name)
 {
-	printf("usage: %s [-p pages] [name]\n"
+	printf("usage: %s [-p pages] [-s seconds] [name]\n"
 	       " -p: pages of each guest_memfd (default %lu), at least %u\n"
+	       " -s: how long a race may go on for enough moves (default %u s)\n"
 	       " name: run only the tests whose name contains it\n",
-	       name, test_pages, GMEM_MIN_PAGES);
+	       name, test_pages, GMEM_MIN_PAGES, move_seconds);
 	exit(KSFT_FAIL);
 }
 
@@ -1238,12 +1239,19 @@ int main(int argc, char *argv[])
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "p:h")) != -1) {
-		if (opt != 'p')
+	while ((opt = getopt(argc, argv, "p:s:h")) != -1) {
+		switch (opt) {
+		case 'p':
+			test_pages = atoi_positive("pages", optarg);
+			if (test_pages < GMEM_MIN_PAGES)
+				help(argv[0]);
+			break;
+		case 's':
+			move_seconds = atoi_positive("seconds", optarg);
+			break;
+		default:
 			help(argv[0]);
-		test_pages = atoi_positive("pages", optarg);
-		if (test_pages < GMEM_MIN_PAGES)
-			help(argv[0]);
+		}
 	}
 
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_GUEST_MEMFD));
