@@ -314,11 +314,12 @@ void gmem_vm_run_to(struct gmem_vm *gvm, int vcpu, int stage)
 			REPORT_GUEST_ASSERT(uc);
 			break;
 		default:
-			TEST_FAIL("vCPU %d: ucall %lu, exit reason %u, wanted stage %d, %lu moves, %lu failed, %lu stray words",
+			ksft_print_msg("%lu moves, %lu failed, %lu stray words\n",
+				       gmem_nr_migrated(gvm->vm),
+				       gmem_nr_failed(gvm->vm), nr_strays(gvm));
+			TEST_FAIL("vCPU %d: ucall %lu, exit reason %u, wanted stage %d",
 				  vcpu, uc.cmd,
-				  gvm->vcpus[vcpu]->run->exit_reason, stage,
-				  gmem_nr_migrated(gvm->vm),
-				  gmem_nr_failed(gvm->vm), nr_strays(gvm));
+				  gvm->vcpus[vcpu]->run->exit_reason, stage);
 		}
 	}
 }
