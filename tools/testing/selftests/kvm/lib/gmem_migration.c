@@ -875,16 +875,18 @@ static int lower_pfn(const void *a, const void *b)
 	return pfn_a < pfn_b ? -1 : pfn_a > pfn_b;
 }
 
+static char *scattered[SCATTER_PARTS];
+static const u64 scattered_size = 2 * RESERVE_KB * SZ_1K / SCATTER_PARTS;
+
 /*
  * Make what is allocated next take single pages, here and there in the lower half
- * of the memory, and all the rest be in use but for some in the upper half, where
- * kcompactd can move them. Lasts as long as the process.
+ * of the memory, by having next to all of the rest in use.
  */
 void gmem_scatter_free(void)
 {
-	const u64 part = 2 * RESERVE_KB * SZ_1K / SCATTER_PARTS;
+	const u64 part = scattered_size;
+	char **mem = scattered;
 	u64 free, rest, i, page;
-	char *mem[SCATTER_PARTS];
 
 	/* What earlier tests have left in pieces. */
 	gmem_compact();
@@ -897,8 +899,6 @@ void gmem_scatter_free(void)
 		hold_memory(rest / SZ_2M * SZ_2M, MADV_HUGEPAGE);
 	}
 	qsort(mem, SCATTER_PARTS, sizeof(*mem), lower_pfn);
-	for (i = SCATTER_PARTS / 2; i < SCATTER_PARTS; i++)
-		kvm_munmap(mem[i], part);
 	for (page = 0; page < part; page += 2 * SZ_4K)
 		for (i = 0; i < SCATTER_PARTS / 2; i++)
 			madvise(mem[i] + page, SZ_4K, MADV_DONTNEED);
@@ -937,8 +937,13 @@ static u64 kcompactd_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 void gmem_vm_kcompactd(struct gmem_vm *gvm)
 {
 	u64 moved;
+	int i;
 
 	gmem_vm_fill(gvm);
+	/* In the upper half, where it moves pages to. */
+	for (i = SCATTER_PARTS / 2; i < SCATTER_PARTS; i++)
+		kvm_munmap(scattered[i], scattered_size);
+	gmem_drain();
 	gmem_vm_start(gvm);
 	/* It stops, and moves no more, when there is enough in large blocks. */
 	moved = kcompactd_moves(gvm->vm, gvm->nr_pages / 8, 15);
