@@ -884,8 +884,6 @@ static const u64 scattered_size = 2 * RESERVE_KB * SZ_1K / SCATTER_PARTS;
  */
 void gmem_scatter_free(void)
 {
-	const u64 part = scattered_size;
-	char **mem = scattered;
 	u64 free, rest, i, page;
 
 	/* What earlier tests have left in pieces. */
@@ -893,15 +891,16 @@ void gmem_scatter_free(void)
 	free = gmem_meminfo("MemFree:") * SZ_1K;
 	__TEST_REQUIRE(free > 4 * RESERVE_KB * SZ_1K, "Only %lu bytes are free",
 		       free);
-	rest = (free - RESERVE_KB * SZ_1K / 2) / SCATTER_PARTS - part;
+	rest = (free - RESERVE_KB * SZ_1K / 2) / SCATTER_PARTS -
+	       scattered_size;
 	for (i = 0; i < SCATTER_PARTS; i++) {
-		mem[i] = hold_memory(part, MADV_NOHUGEPAGE);
+		scattered[i] = hold_memory(scattered_size, MADV_NOHUGEPAGE);
 		hold_memory(rest / SZ_2M * SZ_2M, MADV_HUGEPAGE);
 	}
-	qsort(mem, SCATTER_PARTS, sizeof(*mem), lower_pfn);
-	for (page = 0; page < part; page += 2 * SZ_4K)
+	qsort(scattered, SCATTER_PARTS, sizeof(*scattered), lower_pfn);
+	for (page = 0; page < scattered_size; page += 2 * SZ_4K)
 		for (i = 0; i < SCATTER_PARTS / 2; i++)
-			madvise(mem[i] + page, SZ_4K, MADV_DONTNEED);
+			madvise(scattered[i] + page, SZ_4K, MADV_DONTNEED);
 	gmem_drain();
 }
 
@@ -910,7 +909,8 @@ static u64 kcompactd_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 {
 	const char *scanned = "compact_daemon_migrate_scanned ";
 	u64 before = read_figure("/proc/vmstat", scanned);
-	u64 old = gmem_read_ulong(PROACTIVENESS), moved;
+	u64 old = gmem_read_ulong(PROACTIVENESS);
+	u64 start = gmem_nr_migrated(vm), moved;
 	time_t end = time(NULL) + seconds;
 
 	do {
@@ -918,7 +918,7 @@ static u64 kcompactd_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 		__TEST_REQUIRE(gmem_write_ulong(PROACTIVENESS, 100),
 			       "Cannot write %s", PROACTIVENESS);
 		usleep(100000);
-		moved = gmem_nr_migrated(vm);
+		moved = gmem_nr_migrated(vm) - start;
 	} while (moved < nr && time(NULL) < end);
 	gmem_write_ulong(PROACTIVENESS, old);
 	/* It counts when it is done with a zone. */
