@@ -6,6 +6,8 @@ ARCH ?= arm64
 KIND ?= feature
 S := scripts
 export GMEM_CACHE KSRC
+# The last line of some targets is what they made.
+MAKEFLAGS += --no-print-directory
 
 # Each target's help is the comment after its two hashes.
 help: ## list the targets
@@ -20,7 +22,7 @@ setup: ## install the Debian packages that the other targets need
 source: ## fetch the Linux 7.3 source; make the stock and the feature tree
 	@$(S)/source
 
-image: ## build a kernel: ARCH=arm64|x86 KIND=stock|feature|debug
+image: ## build a kernel: ARCH=arm64|x86 KIND=stock|feature|debug|bpf
 	@$(S)/image $(ARCH) $(KIND)
 
 selftests: ## build the KVM selftests for ARCH=arm64|x86

@@ -107,11 +107,15 @@ static char *next_word(char **text)
 	return word;
 }
 
-static bool one_of(const char *text, const char *a, const char *b,
-		   const char *c)
+static bool is_one_of(const char *text, const char *const *words)
 {
-	return !strcmp(text, a) || !strcmp(text, b) || !strcmp(text, c);
+	while (*words && strcmp(text, *words))
+		words++;
+	return *words;
 }
+
+#define one_of(text, ...) \
+	is_one_of(text, (const char *const []){ __VA_ARGS__, NULL })
 
 static bool add_variant(struct scenario *s, char *value)
 {
@@ -129,7 +133,7 @@ static bool add_variant(struct scenario *s, char *value)
 	v->mode = mode_find(mode);
 	if (!v->mode)
 		return wrong(s, "no such mode of guests: %s", mode);
-	if (!one_of(v->kernel, "stock", "feature", "debug"))
+	if (!one_of(v->kernel, "stock", "feature", "debug", "bpf"))
 		return wrong(s, "no such kernel: %s", v->kernel);
 	if (scenario_variant(s, v->name))
 		return wrong(s, "two variants are called %s", v->name);
@@ -181,7 +185,7 @@ static bool is_argument(const struct scenario *s, char letter, const char *text)
 	switch (letter) {
 	case 'n':
 		value = strtod(text, &end);
-		return end != text && !*end && value >= 0;
+		return end != text && !*end && value > 0;
 	case 'p':
 		return parse_number(text, &number) && number && number <= 100;
 	case 's':
@@ -194,7 +198,7 @@ static bool is_argument(const struct scenario *s, char letter, const char *text)
 	case 'b':
 		return better_parse(text, &better);
 	case 'a':
-		return one_of(text, "above", "below", "below");
+		return one_of(text, "above", "below");
 	case 'v':
 		return scenario_variant(s, text);
 	}
@@ -259,7 +263,7 @@ static bool validate(struct scenario *s)
 			     GUEST_CPUS);
 	if (s->guests && (s->size < 4096 * s->vcpus || !s->interleave))
 		return wrong(s, "%s: guests of which size?", s->name);
-	if (s->arch && !one_of(s->arch, "arm64", "x86", "x86"))
+	if (s->arch && !one_of(s->arch, "arm64", "x86"))
 		return wrong(s, "%s: no such architecture: %s", s->name, s->arch);
 	if (!parse_size(s->memory, &size) ||
 	    (strcmp(s->disk, "none") && !parse_size(s->disk, &size)))
