@@ -44,6 +44,8 @@ echo "cpu:         $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)"
 echo "firmware:    $(dmesg | grep -E 'SEV(-SNP)? API|virt/tdx: .*[Mm]odule' | tail -n 1)"
 echo "migratable:  $(cat /sys/module/kvm/parameters/gmem_migratable)"
 echo "compactions: $rounds in $seconds s"
+echo "events lost: $(sed -n 's/.*LOST \([0-9]*\) EVENTS.*/\1/p' "$tmp/trace" |
+	awk '{ n += $1 } END { print n + 0 }')"
 echo
 echo "attempts by backend, mode and ret, with durations in us:"
 grep kvm_gmem_migrate_folio: "$tmp/trace" |

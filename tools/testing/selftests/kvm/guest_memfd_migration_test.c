@@ -190,13 +190,18 @@ static void test_flag_listed(void)
  * What moves, and by whose hand
  */
 
-static void assert_unmoved(struct gfile *f)
+static void assert_no_moves(struct gfile *f)
 {
 	u64 moved = gfile_moved(f);
 
 	TEST_ASSERT(!moved, "%lu of %lu pages moved", moved, f->nr);
 	TEST_ASSERT(!gmem_nr_migrated(f->vm), "gmem_migrated is %lu",
 		    gmem_nr_migrated(f->vm));
+}
+
+static void assert_unmoved(struct gfile *f)
+{
+	assert_no_moves(f);
 	gmem_check_pattern(f->mem, 0, f->nr);
 }
 
@@ -459,7 +464,10 @@ static bool same_pfns(u64 *mem, u64 nr, const u64 *before)
 	return !moved;
 }
 
-/* The kernel has the idea itself: it may not. */
+/*
+ * The kernel has the idea itself: it may not. The pages are only read, as it leaves
+ * those of files alone that have been written to.
+ */
 static void test_numa_balancing(void)
 {
 	static const char balancing[] = "/proc/sys/kernel/numa_balancing";
@@ -467,8 +475,8 @@ static void test_numa_balancing(void)
 	struct gfile f;
 	cpu_set_t cpus;
 	char cpu[32];
+	u64 *anon, i;
 	time_t end;
-	u64 *anon;
 
 	require_migratable();
 	require_two_nodes();
@@ -481,9 +489,8 @@ static void test_numa_balancing(void)
 		      GMEM_MIGRATABLE_FLAGS);
 	gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
 	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_PREFERRED, &node0, 8, 0);
-	gmem_fill_pattern(f.mem, 0, f.nr);
-	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_DEFAULT, NULL, 0, 0);
 	gmem_get_pfns(f.mem, f.nr, f.before);
+	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_DEFAULT, NULL, 0, 0);
 	/* Ordinary memory that is used in the same way: it does move. */
 	anon = kvm_mmap(f.nr * SZ_4K, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1);
@@ -497,12 +504,14 @@ static void test_numa_balancing(void)
 	kvm_sched_setaffinity(0, sizeof(cpus), &cpus);
 	end = time(NULL) + move_seconds;
 	while (same_pfns(anon, f.nr, f.after) && time(NULL) < end) {
-		gmem_check_pattern(f.mem, 0, f.nr);
+		for (i = 0; i < f.nr * PAGE_WORDS; i++)
+			TEST_ASSERT(!READ_ONCE(f.mem[i]), "Word %lu reads %lx",
+				    i, f.mem[i]);
 		gmem_check_pattern(anon, 0, f.nr);
 	}
 	TEST_ASSERT(!same_pfns(anon, f.nr, f.after),
 		    "NUMA balancing moves no ordinary memory, either");
-	assert_unmoved(&f);
+	assert_no_moves(&f);
 	kvm_munmap(anon, f.nr * SZ_4K);
 	gfile_free(&f);
 }
@@ -1036,6 +1045,25 @@ static void test_vm_death_race(void)
 	gmem_assert_raced(moved);
 }
 
+static struct gmem_vm *create_victim(int arg)
+{
+	return create_vm(2, test_pages, GMEM_MIGRATABLE_FLAGS);
+}
+
+static void test_killed_race(void)
+{
+	time_t end = time(NULL) + move_seconds;
+	u64 moved = 0;
+	int i;
+
+	require_migratable();
+	gmem_mover_start();
+	for (i = 0; i < 3 || (!moved && time(NULL) < end); i++)
+		moved += gmem_vm_kill(create_victim, 0, test_pages / 4, 5);
+	gmem_mover_stop();
+	gmem_assert_raced(moved);
+}
+
 static void test_memslot_race(void)
 {
 	time_t end = time(NULL) + move_seconds;
@@ -1216,6 +1244,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(punch_race),
 	GMEM_TEST(close_race),
 	GMEM_TEST(vm_death_race),
+	GMEM_TEST(killed_race),
 	GMEM_TEST(memslot_race),
 	GMEM_TEST(fail_switch),
 	GMEM_TEST(fail_switch_again),

@@ -370,11 +370,23 @@ static u64 mem_free_pages(void)
 	return gmem_meminfo("MemFree:") / 4;
 }
 
+static struct gmem_vm *create_victim(int slot0)
+{
+	return pkvm_create(.nr_vcpus = 2, .nr_pages = NR_PAGES,
+			   .flags = GMEM_SHARED_FLAGS, .slot0_gmem = slot0);
+}
+
+/* Half of them are closed in order, the others are when their process is killed. */
 static void make_and_free_vms(int nr)
 {
 	while (nr--) {
-		struct gmem_vm *gvm = create_probe(GMEM_SHARED_FLAGS);
+		struct gmem_vm *gvm;
 
+		if (nr % 2) {
+			gmem_vm_kill(create_victim, nr / 2 % 2, 0, 1);
+			continue;
+		}
+		gvm = create_probe(GMEM_SHARED_FLAGS);
 		pkvm_punch(gvm, 5, 5);
 		gmem_vm_free(gvm);
 	}

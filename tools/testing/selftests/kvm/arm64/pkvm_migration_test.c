@@ -78,7 +78,7 @@ static void test_module_parameter(void)
 static void test_before_first_run(void)
 {
 	struct gmem_vm *gvm;
-	u64 moved;
+	u64 moved, i;
 
 	require_pkvm_gmem();
 	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
@@ -86,7 +86,12 @@ static void test_before_first_run(void)
 			  .prefill = true);
 	moved = gmem_force_moves(gvm->vm, test_pages, MOVE_SECONDS);
 	gmem_check_pattern(gvm->mem, 0, test_pages);
+	TEST_ASSERT(gmem_pfn(gvm->mem), "Not mapped before the first run");
 	gmem_vm_fill(gvm);
+	/* What was donated has been unmapped. */
+	for (i = 0; i < test_pages; i++)
+		TEST_ASSERT(!gmem_pfn(gvm->mem + i * PAGE_WORDS),
+			    "Page %lu is mapped by the VMM", i);
 	gmem_vm_start(gvm);
 	gmem_vm_stop(gvm);
 	assert_moves(gvm, 1, moved);
@@ -326,6 +331,25 @@ static void test_death_race(void)
 			gmem_vm_close_fd(gvm);
 		gmem_vm_free(gvm);
 	}
+	gmem_mover_stop();
+	gmem_assert_raced(moved);
+}
+
+static struct gmem_vm *create_victim(int slot0)
+{
+	return create(2, test_pages, slot0);
+}
+
+static void test_killed_race(void)
+{
+	time_t end = time(NULL) + MOVE_SECONDS;
+	u64 moved = 0;
+	int i;
+
+	require_pkvm_gmem();
+	gmem_mover_start();
+	for (i = 0; i < 4 || (!moved && time(NULL) < end); i++)
+		moved += gmem_vm_kill(create_victim, i % 2, test_pages / 4, 5);
 	gmem_mover_stop();
 	gmem_assert_raced(moved);
 }
@@ -584,6 +608,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(shared_pages_stay_shared),
 	GMEM_TEST(punch_race),
 	GMEM_TEST(death_race),
+	GMEM_TEST(killed_race),
 	GMEM_TEST(anonymous_beside),
 	GMEM_TEST(fail_switch),
 	GMEM_TEST(fail_switch_again),

@@ -124,6 +124,8 @@ void gmem_vm_start(struct gmem_vm *gvm);
 void gmem_vm_stop(struct gmem_vm *gvm);
 void gmem_vm_check_from_host(struct gmem_vm *gvm);
 void gmem_vm_close_fd(struct gmem_vm *gvm);
+u64 gmem_vm_kill(struct gmem_vm *(*create)(int arg), int arg, u64 nr,
+		 unsigned int seconds);
 
 /* For guests of their own making: share what the host needs, then go on. */
 void gmem_guest_init(struct gmem_ctl *ctl);

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -387,6 +388,47 @@ void gmem_vm_stop(struct gmem_vm *gvm)
 	for (i = 0; i < gvm->opts.nr_vcpus; i++)
 		TEST_ASSERT(gvm->stage[i] == GMEM_STAGE_VERIFIED,
 			    "vCPU %u ended in stage %d", i, gvm->stage[i]);
+}
+
+/*
+ * Have the process of a VM killed while it runs, with everything open, as if it had
+ * crashed: once @nr of the VM's pages have been moved, or @seconds are over. The VM
+ * is what @create makes of @arg. Returns how many pages have been moved.
+ */
+u64 gmem_vm_kill(struct gmem_vm *(*create)(int arg), int arg, u64 nr,
+		 unsigned int seconds)
+{
+	u64 *progress = kvm_mmap(SZ_4K, PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1), seen;
+	time_t end = time(NULL) + seconds;
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork() failed, errno %d", errno);
+	if (!pid) {
+		struct gmem_vm *gvm;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		gvm = create(arg);
+		gmem_vm_fill(gvm);
+		gmem_vm_start(gvm);
+		/* Not zero, so that it is seen to run. */
+		for (;; usleep(1000))
+			WRITE_ONCE(*progress, gmem_nr_migrated(gvm->vm) + 1);
+	}
+
+	do {
+		usleep(1000);
+		TEST_ASSERT(!waitpid(pid, &status, WNOHANG),
+			    "The VM's process has ended by itself");
+		seen = READ_ONCE(*progress);
+	} while (!seen || (seen <= nr && time(NULL) < end));
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	kvm_munmap(progress, SZ_4K);
+	return seen - 1;
 }
 
 /*
@@ -922,6 +964,7 @@ static u64 kcompactd_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 	} while (moved < nr && time(NULL) < end);
 	gmem_write_ulong(PROACTIVENESS, old);
 	/* It counts when it is done with a zone. */
+	end = time(NULL) + seconds;
 	while (read_figure("/proc/vmstat", scanned) == before) {
 		TEST_ASSERT(time(NULL) < end,
 			    "kcompactd has not looked at a single page");
