@@ -1046,8 +1046,6 @@ static void snp_test_random_step(struct kunit *test, struct snp_test_random *r)
 		snp_test_random_migrate(test, r, vm, gfn, p);
 		break;
 	}
-
-	snp_test_expect_gpage(test, vm, gfn, p);
 }
 
 /* No page is owned twice, none is lost, and content is where it belongs. */
@@ -1062,8 +1060,10 @@ static void snp_test_random_check(struct kunit *test, struct snp_test_random *r)
 		snp_test_expect_state(test, r->free[i], SNP_MODEL_HYPERVISOR);
 
 	for (vm = 0; vm < SNP_TEST_VMS; vm++) {
-		for (i = 0; i < SNP_TEST_GFNS; i++)
+		for (i = 0; i < SNP_TEST_GFNS; i++) {
 			used += !!r->gpages[vm][i].pfn;
+			snp_test_expect_gpage(test, vm, i, &r->gpages[vm][i]);
+		}
 	}
 	KUNIT_EXPECT_EQ(test, r->nr_free + r->nr_leaked + used, SNP_TEST_GCTX);
 }
@@ -1082,7 +1082,7 @@ static void snp_test_random(struct kunit *test)
 	const u64 *seed = test->param_value;
 	struct snp_test *t = test->priv;
 	struct snp_test_random *r;
-	int vm, i;
+	int i;
 
 	r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, r);
@@ -1096,11 +1096,6 @@ static void snp_test_random(struct kunit *test)
 		/* One mistake makes more. */
 		if (test->status == KUNIT_FAILURE)
 			break;
-	}
-
-	for (vm = 0; vm < SNP_TEST_VMS; vm++) {
-		for (i = 0; i < SNP_TEST_GFNS; i++)
-			snp_test_expect_gpage(test, vm, i, &r->gpages[vm][i]);
 	}
 
 	kunit_info(test, "%u moved, %u failed, %u VMs given up, %u pages leaked",

@@ -24,8 +24,9 @@
 static unsigned int gmem_model_fail;
 module_param(gmem_model_fail, uint, 0644);
 
-/* What a command takes at least, in microseconds. */
-#define SNP_MODEL_LATENCY_US	10
+/* What a command takes at least, in microseconds: others find the mailbox in use. */
+static unsigned int gmem_model_latency = 10;
+module_param(gmem_model_latency, uint, 0444);
 
 static bool snp_model_vm(struct kvm *kvm)
 {
@@ -221,7 +222,7 @@ static int __init snp_model_live_init(void)
 		vfree(m);
 		return -ENOMEM;
 	}
-	m->latency_us = SNP_MODEL_LATENCY_US;
+	m->latency_us = gmem_model_latency;
 	snp_model_live = m;
 	snp_model_debugfs(m);
 
