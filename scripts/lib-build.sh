@@ -75,8 +75,8 @@ objects() {
 	grep -h '\.c$' "$@" | while read -r f; do
 		case $f in
 		tools/* | scripts/* | Documentation/*) ;;
-		# In kernels with NVHE_EL2_TRACING only, that is the debug kernel.
-		arch/arm64/kvm/hyp_trace.c) ;;
+		# In kernels with NVHE_EL2_TRACING only.
+		arch/arm64/kvm/hyp_trace.c) [[ ${kind:-} != debug ]] || echo "${f%.c}.o" ;;
 		arch/"$arch"/kvm/hyp/nvhe/*) echo "${f%.c}.nvhe.o" ;;
 		arch/"$arch"/*) echo "${f%.c}.o" ;;
 		arch/*) ;;
