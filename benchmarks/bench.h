@@ -40,6 +40,12 @@ char *read_text(const char *path);
 int write_text(const char *path, const char *text);
 /* The same to a file that is to have its old content back at the program's end. */
 int write_setting(const char *path, const char *text);
+/*
+ * From now on Ctrl-C and the like end the program by exit(), so that what it has set
+ * is set back. To be called before there are threads; and in children the latter.
+ */
+void signals_exit(void);
+void signals_default(void);
 long long read_number(const char *path, long long fallback);
 double now_seconds(void);
 void sleep_ms(unsigned int ms);

@@ -146,6 +146,15 @@ static bool all_same_conditions(struct compare *cmp, const struct result_set *a,
 	return true;
 }
 
+/*
+ * A figure that B should have, too: not one that is only told, or a percentile, for
+ * which there may be too few values.
+ */
+static bool is_missed(const struct comparison *c)
+{
+	return c->better != BETTER_NONE && !strstr(c->name, ".p9");
+}
+
 static void judge(struct compare *cmp, struct comparison *c)
 {
 	double worse, base;
@@ -155,7 +164,7 @@ static void judge(struct compare *cmp, struct comparison *c)
 	c->a.deviation = stats_deviation(c->a.values, c->a.nr);
 	c->b.deviation = stats_deviation(c->b.values, c->b.nr);
 	if (!c->a.nr || !c->b.nr) {
-		if (c->a.nr)
+		if (c->a.nr && is_missed(c))
 			cmp->nr_missing++;
 		c->p = -1;
 		return;

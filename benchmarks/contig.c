@@ -48,7 +48,7 @@ bool contig_pool_grow(struct contig_pool *pool, uint64_t size,
 	snprintf(want, sizeof(want), "%llu",
 		 (unsigned long long)(base + pool->wanted));
 	start = now_seconds();
-	if (write_text(path, want))
+	if (write_setting(path, want))
 		return false;
 	pool->seconds = now_seconds() - start;
 	pool->got = read_number(path, 0) - base;
@@ -145,8 +145,11 @@ void contig_cma(struct contig_tries *tries, uint64_t size)
 	start = now_seconds();
 	ret = cma_write(dir, "alloc", size / 4096);
 	add_try(tries, start, !ret);
-	if (!ret)
-		cma_held += size / 4096;
+	if (ret)
+		return;
+	if (!cma_held)
+		atexit(contig_cma_free);
+	cma_held += size / 4096;
 }
 
 void contig_cma_free(void)

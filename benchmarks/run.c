@@ -49,7 +49,8 @@ static void add_histogram(struct run *r, const char *name, const char *unit,
 	}
 }
 
-void distribution(struct run *r, const char *name, struct durations *d)
+void distribution(struct run *r, const char *name, enum better better,
+		  struct durations *d)
 {
 	static const struct {
 		const char *name;
@@ -66,10 +67,10 @@ void distribution(struct run *r, const char *name, struct durations *d)
 		if (points[i].percent < 100 &&
 		    d->nr * (100 - points[i].percent) < 100)
 			continue;
-		figure(r, name, points[i].name, "ns", BETTER_LOWER,
+		figure(r, name, points[i].name, "ns", better,
 		       percentile(d->ns, d->nr, points[i].percent));
 	}
-	figure(r, name, "mean", "ns", BETTER_LOWER, durations_mean(d));
+	figure(r, name, "mean", "ns", better, durations_mean(d));
 	figure(r, name, "count", "times", BETTER_NONE, d->nr);
 	add_histogram(r, name, "ns", d);
 }
@@ -285,7 +286,6 @@ static void run_steps(struct run *r)
 	finish_guests(r, died);
 	json_add(r->result, "backends", trace_backends());
 	json_add(r->result, "compaction_ends", trace_compaction());
-	trace_end();
 }
 
 static void usage(void)
@@ -322,7 +322,9 @@ int cmd_run(int argc, char **argv)
 	const char *value, *path = NULL, *variant = NULL, *out = NULL;
 	struct json *labels = json_object();
 	bool quick = false, plan = false;
-	struct run run = { 0 }, *r = &run;
+	/* For what is done at the program's end, too. */
+	static struct run run;
+	struct run *r = &run;
 	struct scenario scenario;
 	int i, number = 1;
 
@@ -372,6 +374,7 @@ int cmd_run(int argc, char **argv)
 	};
 	r->result = result_new(scenario.name, variant, number);
 	json_get(r->result, "labels")->child = labels->child;
+	signals_exit();
 	reader_init(&r->reader);
 	/* A kernel without the feature has no such events. */
 	trace_start(false);

@@ -37,13 +37,15 @@ struct run {
 	double gaps_since;
 	uint64_t checked;
 	long long exits, migrated;
+	double exit_rate;	/* in the window before, 1/s */
 };
 
 /* One figure, called PREFIX.NAME. */
 void figure(struct run *r, const char *prefix, const char *name,
 	    const char *unit, enum better better, double value);
 /* Percentiles, mean and histogram. @d is sorted then. */
-void distribution(struct run *r, const char *name, struct durations *d);
+void distribution(struct run *r, const char *name, enum better better,
+		  struct durations *d);
 struct json *take_reading(struct run *r, const char *name);
 /* Are there any? If not, @what has failed. */
 bool need_guests(struct run *r, const char *what, bool running);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Steps: what guests feel. */
+#include <math.h>
+
 #include "guest/clock.h"
 #include "run.h"
 
@@ -33,6 +35,7 @@ void step_gaps_start(struct run *r, const struct step *step)
 		r->clock_hz = clock_hz();
 	group_gaps(&r->group, &gaps);
 	gaps_snapshot(r);
+	r->exit_rate = NAN;
 }
 
 /* The smallest gap, in ns, that @percent of all do not exceed. */
@@ -60,7 +63,7 @@ void step_gaps(struct run *r, const struct step *step)
 		{ "gap_p50", 50 }, { "gap_p99", 99 }, { "gap_p99.9", 99.9 },
 		{ "gap_p99.99", 99.99 },
 	};
-	double hz = r->clock_hz, seconds, moved, exits;
+	double hz = r->clock_hz, seconds, moved, exits = NAN, more;
 	const char *name = step->argv[0];
 	struct json *out, *buckets, *bucket;
 	struct gaps gaps;
@@ -89,7 +92,13 @@ void step_gaps(struct run *r, const struct step *step)
 		moved = group_stat(&r->group, "gmem_migrated", false) -
 			r->migrated;
 		figure(r, name, "moved", "pages", BETTER_NONE, moved);
+		/* Than in the window before, for each page that moved. */
+		more = exits - r->exit_rate * seconds;
+		if (moved && r->exit_rate >= 0)
+			figure(r, name, "exits_moved", "1/page", BETTER_LOWER,
+			       more / moved);
 	}
+	r->exit_rate = exits / seconds;
 
 	out = json_add(r->histograms, NULL, json_object());
 	snprintf(full, sizeof(full), "%s.gap", name);

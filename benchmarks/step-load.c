@@ -21,14 +21,31 @@ static pid_t shell(const char *command, int out)
 	if (pid)
 		return pid;
 	setpgid(0, 0);
+	signals_default();
 	dup2(out, STDOUT_FILENO);
 	execlp("sh", "sh", "-c", command, NULL);
 	_exit(127);
 }
 
+/* Those that the program's end finds running. */
+static struct load *loads;
+
+static void kill_loads(void)
+{
+	int i;
+
+	for (i = 0; i < MAX_LOADS; i++)
+		if (loads[i].pid)
+			kill(-loads[i].pid, SIGTERM);
+}
+
 void step_load(struct run *r, const struct step *step)
 {
 	int i, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (!loads)
+		atexit(kill_loads);
+	loads = r->loads;
 
 	for (i = 0; i < MAX_LOADS && r->loads[i].pid; i++)
 		;
@@ -44,14 +61,17 @@ void step_load(struct run *r, const struct step *step)
 
 void end_load(struct run *r, struct load *load)
 {
-	int status;
+	int status, i;
 
 	/* It was to last: what ended by itself was no load. */
 	if (waitpid(load->pid, &status, WNOHANG))
 		result_fail(r->result, "the load %s ended by itself",
 			    load->name);
-	else
-		kill(-load->pid, SIGKILL);
+	/* A shell may have something to put in order first. */
+	kill(-load->pid, SIGTERM);
+	for (i = 0; i < 50 && !waitpid(load->pid, &status, WNOHANG); i++)
+		sleep_ms(100);
+	kill(-load->pid, SIGKILL);
 	waitpid(load->pid, NULL, 0);
 	load->pid = 0;
 }
@@ -211,7 +231,7 @@ void step_durations(struct run *r, const struct step *step)
 	}
 	for (i = 0; i < nr; i++) {
 		snprintf(full, sizeof(full), "%s.%s", step->argv[0], of[i].name);
-		distribution(r, full, &of[i].d);
+		distribution(r, full, BETTER_LOWER, &of[i].d);
 		note("%s: p50 %llu ns, of %zu", full, (unsigned long long)
 		     percentile(of[i].d.ns, of[i].d.nr, 50), of[i].d.nr);
 		free(of[i].d.ns);

@@ -101,10 +101,10 @@ static void tries_figures(struct run *r, const char *name,
 	       100.0 * tries->ok.nr / nr);
 	/* To give up quickly is no merit. */
 	if (tries->ok.nr)
-		distribution(r, name, &tries->ok);
+		distribution(r, name, BETTER_LOWER, &tries->ok);
 	if (tries->failed.nr) {
 		snprintf(failed, sizeof(failed), "%s_failed", name);
-		distribution(r, failed, &tries->failed);
+		distribution(r, failed, BETTER_NONE, &tries->failed);
 	}
 }
 

@@ -66,7 +66,7 @@ static void moves_figures(struct run *r, const char *kind)
 	note("%s: %zu batches and %zu folios of guest_memfd timed", name,
 	     pages.nr, folios.nr);
 	if (pages.nr) {
-		distribution(r, name, &pages);
+		distribution(r, name, BETTER_LOWER, &pages);
 		/* In batches that are too small, or had a failure. */
 		figure(r, name, "dropped", "% of pages", BETTER_NONE,
 		       100.0 * pages.dropped / (pages.pages + pages.dropped));
@@ -75,7 +75,7 @@ static void moves_figures(struct run *r, const char *kind)
 			    kind);
 	snprintf(name, sizeof(name), "folio_%s", kind);
 	if (folios.nr)
-		distribution(r, name, &folios);
+		distribution(r, name, BETTER_LOWER, &folios);
 	if (guests && mode->vm && mode->memory == VM_MEM_GMEM_MIGRATABLE &&
 	    folios.nr < (pages.pages + pages.dropped) * 0.95)
 		result_fail(r->result, "guests: %zu of %llu pages that were moved were theirs",
@@ -130,7 +130,7 @@ static void refault_figures(struct run *r, struct pass quiet, struct pass after)
 	figure(r, "refault", "exits", "1/page", BETTER_LOWER, exits / pages);
 	/* Fewer are those of the clock. */
 	if (exits > pages / 10)
-		figure(r, "refault", "each", "ns", BETTER_LOWER, ns / exits);
+		figure(r, "refault", "each", "ns", BETTER_NONE, ns / exits);
 }
 
 void step_moves(struct run *r, const struct step *step)
@@ -210,5 +210,5 @@ void step_floor(struct run *r, const struct step *step)
 		d.ns[d.nr++] = (now_seconds() - start) * 1e9 / batch;
 	}
 	munmap(mem, 2 * nr * 4096);
-	distribution(r, "floor", &d);
+	distribution(r, "floor", BETTER_LOWER, &d);
 }

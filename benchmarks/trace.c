@@ -12,31 +12,50 @@
 #include "trace.h"
 
 #define TRACEFS		"/sys/kernel/tracing"
-#define INSTANCE	TRACEFS "/instances/gmem-bench"
-#define MOVE_EVENT	INSTANCE "/events/kvm/kvm_gmem_migrate_folio"
-#define MIGRATE_EVENTS	INSTANCE "/events/migrate/"
+#define MOVE_EVENT	"/events/kvm/kvm_gmem_migrate_folio"
+#define MIGRATE_EVENTS	"/events/migrate/"
 #define BATCH_EVENT	"gmem_batch"
-#define END_EVENT	INSTANCE "/events/compaction/mm_compaction_end"
+#define BATCH_FIELDS	" u64 ns; unsigned long pages; unsigned long bad"
+#define END_EVENT	"/events/compaction/mm_compaction_end"
 
-void trace_end(void)
+/* Each process has one of its own: a run may be watched. */
+static char instance[64];
+static bool batch_event_made;
+
+/* The path of a file in it, until the next call. */
+static const char *in_instance(const char *file)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "%s%s", instance, file);
+	return path;
+}
+
+static void remove_instance(void)
 {
 	/* With its triggers and what it has recorded. */
-	rmdir(INSTANCE);
+	if (*instance)
+		rmdir(instance);
+	*instance = '\0';
+	if (batch_event_made)
+		write_text(TRACEFS "/synthetic_events", "!" BATCH_EVENT BATCH_FIELDS);
+	batch_event_made = false;
 }
 
 static bool make_instance(void)
 {
-	static bool made;
-
-	/* One of a run that was interrupted has its triggers still. */
-	if (!made)
-		trace_end();
-	made = true;
-	if (mkdir(INSTANCE, 0700) && errno == ENOENT) {
-		if (mount("tracefs", TRACEFS, "tracefs", 0, NULL))
+	if (*instance)
+		return true;
+	snprintf(instance, sizeof(instance), TRACEFS "/instances/gmem-bench-%d",
+		 getpid());
+	if (mkdir(instance, 0700) && errno == ENOENT) {
+		if (mount("tracefs", TRACEFS, "tracefs", 0, NULL) ||
+		    mkdir(instance, 0700)) {
+			*instance = '\0';
 			return false;
-		mkdir(INSTANCE, 0700);
+		}
 	}
+	atexit(remove_instance);
 	return true;
 }
 
@@ -46,14 +65,14 @@ bool trace_start(bool each)
 		return false;
 
 	/* Histograms lose nothing, however many events there are. */
-	write_text(END_EVENT "/trigger", "hist:keys=status");
-	if (write_text(MOVE_EVENT "/trigger",
+	write_text(in_instance(END_EVENT "/trigger"), "hist:keys=status");
+	if (write_text(in_instance(MOVE_EVENT "/trigger"),
 		       "hist:keys=backend,ret:size=256"))
 		return false;
 	if (!each)
 		return true;
-	write_text(INSTANCE "/buffer_size_kb", "8192");
-	return !write_text(MOVE_EVENT "/enable", "1");
+	write_text(in_instance("/buffer_size_kb"), "8192");
+	return !write_text(in_instance(MOVE_EVENT "/enable"), "1");
 }
 
 /* The value of "@name: value" or "@name=value" inside a line. */
@@ -158,8 +177,8 @@ struct json *trace_parse_backends(const char *hist, const char *format)
 
 struct json *trace_backends(void)
 {
-	char *hist = read_text(MOVE_EVENT "/hist");
-	char *format = read_text(MOVE_EVENT "/format");
+	char *hist = read_text(in_instance(MOVE_EVENT "/hist"));
+	char *format = read_text(in_instance(MOVE_EVENT "/format"));
 	struct json *out;
 
 	out = trace_parse_backends(hist ? hist : "", format ? format : "");
@@ -170,7 +189,7 @@ struct json *trace_backends(void)
 
 struct json *trace_compaction(void)
 {
-	char *hist = read_text(END_EVENT "/hist"), *line, *save = NULL;
+	char *hist = read_text(in_instance(END_EVENT "/hist")), *line, *save = NULL;
 	struct json *out = json_object();
 
 	if (!hist)
@@ -297,7 +316,7 @@ struct json *trace_parse_durations(const char *events)
 
 struct json *trace_durations(void)
 {
-	char *events = read_text(INSTANCE "/trace");
+	char *events = read_text(in_instance("/trace"));
 	struct json *out = trace_parse_durations(events ? events : "");
 
 	free(events);
@@ -319,30 +338,30 @@ bool trace_moves_start(void)
 	 */
 	if (!make_instance())
 		return false;
-	write_text(TRACEFS "/synthetic_events", BATCH_EVENT
-		   " u64 ns; unsigned long pages; unsigned long bad");
+	batch_event_made = !write_text(TRACEFS "/synthetic_events",
+				       BATCH_EVENT BATCH_FIELDS);
 	/* A large machine can have more pages that move. */
 	room = (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 20480;
 	snprintf(kb, sizeof(kb), "%llu", (unsigned long long)
 		 (room < 16384 ? 16384 : room > 262144 ? 262144 : room));
-	write_text(INSTANCE "/buffer_size_kb", kb);
-	if (write_text(MIGRATE_EVENTS "mm_migrate_pages_start/trigger",
+	write_text(in_instance("/buffer_size_kb"), kb);
+	if (write_text(in_instance(MIGRATE_EVENTS "mm_migrate_pages_start/trigger"),
 		       "hist:keys=common_pid:ts0=common_timestamp"))
 		return false;
-	if (write_text(MIGRATE_EVENTS "mm_migrate_pages/trigger",
+	if (write_text(in_instance(MIGRATE_EVENTS "mm_migrate_pages/trigger"),
 		       "hist:keys=common_pid:lat=common_timestamp-$ts0:"
 		       "onmatch(migrate.mm_migrate_pages_start)."
 		       "trace(" BATCH_EVENT ",$lat,succeeded,failed)"))
 		return false;
-	write_text(MOVE_EVENT "/enable", "1");
-	started = !write_text(INSTANCE "/events/synthetic/" BATCH_EVENT
-			      "/enable", "1");
+	write_text(in_instance(MOVE_EVENT "/enable"), "1");
+	started = !write_text(in_instance("/events/synthetic/" BATCH_EVENT
+					  "/enable"), "1");
 	return started;
 }
 
 void trace_moves_clear(void)
 {
-	int fd = open(INSTANCE "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	int fd = open(in_instance("/trace"), O_WRONLY | O_TRUNC | O_CLOEXEC);
 
 	if (fd >= 0)
 		close(fd);
@@ -355,7 +374,7 @@ static bool events_lost(void)
 	glob_t stats;
 	size_t i;
 
-	if (glob(INSTANCE "/per_cpu/cpu*/stats", 0, NULL, &stats))
+	if (glob(in_instance("/per_cpu/cpu*/stats"), 0, NULL, &stats))
 		return true;
 	for (i = 0; i < stats.gl_pathc; i++) {
 		char *text = read_text(stats.gl_pathv[i]);
@@ -371,7 +390,7 @@ static bool events_lost(void)
 
 bool trace_moves(struct durations *pages, struct durations *folios)
 {
-	char *events = read_text(INSTANCE "/trace");
+	char *events = read_text(in_instance("/trace"));
 
 	memset(pages, 0, sizeof(*pages));
 	memset(folios, 0, sizeof(*folios));
@@ -390,7 +409,7 @@ bool trace_moves(struct durations *pages, struct durations *folios)
 bool trace_watch_start(void)
 {
 	return make_instance() &&
-	       !write_text(MOVE_EVENT "/trigger", WATCH_TRIGGER);
+	       !write_text(in_instance(MOVE_EVENT "/trigger"), WATCH_TRIGGER);
 }
 
 int trace_parse_watch(struct watched *backends, const char *hist,
@@ -437,11 +456,11 @@ int trace_parse_watch(struct watched *backends, const char *hist,
 
 int trace_watch_end(struct watched *backends)
 {
-	char *hist = read_text(MOVE_EVENT "/hist");
-	char *format = read_text(MOVE_EVENT "/format"), *dropped;
+	char *hist = read_text(in_instance(MOVE_EVENT "/hist"));
+	char *format = read_text(in_instance(MOVE_EVENT "/format")), *dropped;
 	int nr;
 
-	write_text(MOVE_EVENT "/trigger", "!" WATCH_TRIGGER);
+	write_text(in_instance(MOVE_EVENT "/trigger"), "!" WATCH_TRIGGER);
 	dropped = hist ? strstr(hist, "Dropped: ") : NULL;
 	if (!dropped || strtoull(dropped + strlen("Dropped: "), NULL, 10))
 		die("the kernel's histogram cannot be read, or was full");

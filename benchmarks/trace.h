@@ -11,12 +11,10 @@
 
 /*
  * Count every move by backend and result; with @each, keep every single event
- * too. False where the kernel has no such tracepoint.
+ * too. False where the kernel has no such tracepoint. What was put into the kernel is
+ * taken out of it when the program ends.
  */
 bool trace_start(bool each);
-
-/* Forget everything, and take out what was put into the kernel. */
-void trace_end(void);
 
 /* { "pkvm": { "moved": n, "failed": n, "errors": { "-11": n } } } */
 struct json *trace_backends(void);

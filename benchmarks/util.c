@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +104,7 @@ int write_text(const char *path, const char *text)
 	return ret;
 }
 
-#define MAX_SETTINGS	8
+#define MAX_SETTINGS	16
 
 static struct setting {
 	char *path, *old;
@@ -138,6 +140,45 @@ int write_setting(const char *path, const char *text)
 		s->old = old;
 	}
 	return write_text(path, text);
+}
+
+static void end_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+}
+
+static void *wait_for_end(void *arg)
+{
+	sigset_t set;
+	int signal;
+
+	(void)arg;
+	end_signals(&set);
+	sigwait(&set, &signal);
+	note("interrupted");
+	exit(128 + signal);
+}
+
+void signals_exit(void)
+{
+	pthread_t thread;
+	sigset_t set;
+
+	end_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (pthread_create(&thread, NULL, wait_for_end, NULL))
+		die("no thread");
+}
+
+void signals_default(void)
+{
+	sigset_t set;
+
+	end_signals(&set);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 long long read_number(const char *path, long long fallback)

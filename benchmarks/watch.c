@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -55,8 +56,13 @@ int cmd_watch(int argc, char **argv)
 		die("no tracepoint kvm_gmem_migrate_folio: is this a kernel with the feature, and tracefs there, and root?");
 	/* Ctrl-C ends the watching, and what was seen is told. */
 	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
 	if (argc == 2 && strspn(argv[1], "0123456789.") == strlen(argv[1])) {
-		usleep(atof(argv[1]) * 1000000);
+		double seconds = atof(argv[1]);
+		struct timespec ts = { .tv_sec = seconds };
+
+		ts.tv_nsec = (seconds - ts.tv_sec) * 1e9;
+		nanosleep(&ts, NULL);
 	} else {
 		pid = fork();
 		if (!pid) {
@@ -77,6 +83,5 @@ int cmd_watch(int argc, char **argv)
 			printf("%-8s %8llu refused\n", backends[i].backend,
 			       (unsigned long long)backends[i].refused);
 	}
-	trace_end();
 	return status != 0;
 }
