@@ -218,6 +218,27 @@ static void test_unmovable_without_flag(void)
 	gfile_free(&f);
 }
 
+/*
+ * Compaction, until it moves some of the file's pages: they may be where it wants
+ * them. Returns how many have moved then.
+ */
+static u64 compact_file(struct gfile *f)
+{
+	u64 moved = 0;
+	int i;
+
+	for (i = 0; i < 4 && !moved; i++) {
+		if (i) {
+			gmem_cma_sweep();
+			gmem_drain();
+		}
+		gmem_get_pfns(f->mem, f->nr, f->before);
+		gmem_compact();
+		moved = gfile_moved(f);
+	}
+	return moved;
+}
+
 static void test_module_parameter(void)
 {
 	struct gfile f;
@@ -226,8 +247,7 @@ static void test_module_parameter(void)
 	TEST_ASSERT(gmem_set_param(true), "Cannot set kvm.gmem_migratable");
 	gfile_open_fragmented(&f, test_pages, GMEM_SHARED_FLAGS);
 	TEST_ASSERT(gmem_set_param(false), "Cannot clear kvm.gmem_migratable");
-	gmem_compact();
-	TEST_ASSERT(gfile_moved(&f), "Nothing moved with the parameter set");
+	TEST_ASSERT(compact_file(&f), "Nothing moved with the parameter set");
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
 
@@ -241,27 +261,17 @@ static void test_module_parameter(void)
 
 static void test_compact_memory(void)
 {
-	u64 moved = 0, stat, i;
 	struct gfile f;
+	u64 moved, stat;
 
 	require_migratable();
 	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	TEST_ASSERT(gmem_has_stats(f.vm),
 		    "No statistics gmem_migrated and gmem_migrate_failed");
-	for (i = 0; i < 4 && !moved; i++) {
-		/* The pages may be where compaction wants them: try again. */
-		if (i) {
-			gmem_cma_sweep();
-			gmem_drain();
-		}
-		gmem_get_pfns(f.mem, f.nr, f.before);
-		stat = gmem_nr_migrated(f.vm);
-		gmem_compact();
-		moved = gfile_moved(&f);
-		stat = gmem_nr_migrated(f.vm) - stat;
-	}
+	moved = compact_file(&f);
+	stat = gmem_nr_migrated(f.vm);
 	TEST_ASSERT(moved, "Not one of %lu pages moved", f.nr);
-	TEST_ASSERT(stat >= moved, "gmem_migrated grew by %lu, %lu pages moved",
+	TEST_ASSERT(stat >= moved, "gmem_migrated is %lu, %lu pages moved",
 		    stat, moved);
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
@@ -516,15 +526,15 @@ static void test_numa_balancing(void)
 	gfile_free(&f);
 }
 
-static void test_foreign_reference(void)
+/* Returns how many of the other pages have moved. */
+static u64 compact_with_references(void)
 {
 	struct gfile f;
 	struct iovec iov;
-	u64 buf[PAGE_WORDS], i;
+	u64 buf[PAGE_WORDS], moved, i;
 	int pipefd[2];
 	ssize_t r;
 
-	require_migratable();
 	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	TEST_ASSERT(!pipe(pipefd), "pipe() failed, errno %d", errno);
 
@@ -539,7 +549,7 @@ static void test_foreign_reference(void)
 
 	gmem_compact();
 	gmem_compact();
-	TEST_ASSERT(gfile_moved(&f), "Nothing moved at all");
+	moved = gfile_moved(&f);
 	for (i = 0; i < 8; i++)
 		TEST_ASSERT(f.before[i] == f.after[i],
 			    "Page %lu moved under a foreign reference", i);
@@ -556,6 +566,22 @@ static void test_foreign_reference(void)
 	gmem_compact();
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
+	return moved;
+}
+
+static void test_foreign_reference(void)
+{
+	u64 moved = 0;
+	int i;
+
+	require_migratable();
+	for (i = 0; i < 4 && !moved; i++) {
+		/* For others not to be where compaction wants them. */
+		if (i)
+			gmem_cma_sweep();
+		moved = compact_with_references();
+	}
+	TEST_ASSERT(moved, "Nothing moved at all");
 }
 
 static void test_two_memslots_one_file(void)

@@ -21,6 +21,7 @@
 #define FAIL_DIR	"/sys/kernel/debug/fail_function"
 #define COMPACT		"/proc/sys/vm/compact_memory"
 #define PROACTIVENESS	"/proc/sys/vm/compaction_proactiveness"
+#define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
 #define PARAM		"/sys/module/kvm/parameters/gmem_migratable"
 
 /*
@@ -928,6 +929,12 @@ void gmem_scatter_free(void)
 {
 	u64 free, rest, i, page;
 
+	/*
+	 * Huge pages make the kernel keep more than what is to be left here, and
+	 * for its own use without what is in CMA.
+	 */
+	__TEST_REQUIRE(gmem_write_ulong(MIN_FREE, 4096), "Cannot write %s",
+		       MIN_FREE);
 	/* What earlier tests have left in pieces. */
 	gmem_compact();
 	free = gmem_meminfo("MemFree:") * SZ_1K;
@@ -951,7 +958,6 @@ static u64 kcompactd_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 {
 	const char *scanned = "compact_daemon_migrate_scanned ";
 	u64 before = read_figure("/proc/vmstat", scanned);
-	u64 old = gmem_read_ulong(PROACTIVENESS);
 	u64 start = gmem_nr_migrated(vm), moved;
 	time_t end = time(NULL) + seconds;
 
@@ -962,7 +968,7 @@ static u64 kcompactd_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 		usleep(100000);
 		moved = gmem_nr_migrated(vm) - start;
 	} while (moved < nr && time(NULL) < end);
-	gmem_write_ulong(PROACTIVENESS, old);
+	gmem_write_ulong(PROACTIVENESS, 0);
 	/* It counts when it is done with a zone. */
 	end = time(NULL) + seconds;
 	while (read_figure("/proc/vmstat", scanned) == before) {
@@ -1170,12 +1176,33 @@ int gmem_read_signal(const u64 *addr, u64 *value, int *si_code)
  * Runner
  */
 
-/* Undo what a test that died may have left behind. */
+/* What tests change, and what it was before. */
+static struct {
+	const char *path;
+	u64 value;
+} settings[] = {
+	{ PROACTIVENESS }, { MIN_FREE },
+};
+
+static void save_environment(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		settings[i].value = gmem_read_ulong(settings[i].path);
+}
+
+/* Undo what a test has left behind, which may have died. */
 static void restore_environment(void)
 {
+	size_t i;
+
 	gmem_fail_function_off();
 	gmem_set_param(false);
 	sum_over_dir(CMA_DIR, cma_free);
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		if (gmem_read_ulong(settings[i].path) != settings[i].value)
+			gmem_write_ulong(settings[i].path, settings[i].value);
 }
 
 static int run_one(const struct gmem_test *test)
@@ -1219,6 +1246,7 @@ int gmem_run_tests(const struct gmem_test *tests, unsigned int nr,
 	for (i = 0; i < nr; i++)
 		planned += !only || strstr(tests[i].name, only);
 
+	save_environment();
 	ksft_print_header();
 	ksft_set_plan(planned);
 	for (i = 0; i < nr; i++) {
