@@ -62,6 +62,12 @@ struct json;
  */
 void results_write(const char *path, const struct json *result);
 
+/* Where a command's usage goes, and the program's end after it. */
+extern bool help_wanted;
+FILE *usage_out(void);
+__attribute__((noreturn))
+void usage_exit(void);
+
 /* An option of a subcommand: --name=value, or --name where value is NULL. */
 bool option(const char *arg, const char *name, const char **value);
 

@@ -202,7 +202,7 @@ const char *drain_pcp(void)
 
 struct json *buddy_json(void)
 {
-	struct json *out = json_object(), *orders;
+	struct json *out = json_object(), *orders, *shares;
 	struct zones zones;
 	struct buddy buddy;
 	char *extfrag;
@@ -223,8 +223,13 @@ struct json *buddy_json(void)
 	json_add_number(out, "pcp_pages", zones.pcp_pages);
 
 	orders = json_add(out, "free_blocks", json_array());
-	for (order = 0; order < buddy.nr_orders; order++)
+	shares = json_add(out, "shares", json_array());
+	for (order = 0; order < buddy.nr_orders; order++) {
 		json_add(orders, NULL, json_number(buddy.blocks[order]));
+		json_add(shares, NULL,
+			 json_number(buddy_share_from(&buddy, order) -
+				     buddy_share_from(&buddy, order + 1)));
+	}
 
 	/* The kernel's own words, to check the figure above against. */
 	extfrag = read_text("/sys/kernel/debug/extfrag/unusable_index");

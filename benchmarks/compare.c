@@ -360,8 +360,8 @@ static void usage(void)
 	      "  --json               as JSON\n"
 	      "Exit status: 0; 1 where a figure of B is significantly worse than that of\n"
 	      "A by more than the threshold, or runs failed, or figures are missing;\n"
-	      "2 where the sets cannot be compared.\n", stderr);
-	exit(2);
+	      "2 where the sets cannot be compared.\n", usage_out());
+	usage_exit();
 }
 
 static void load(struct result_set *set, const char *path)

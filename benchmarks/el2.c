@@ -163,8 +163,8 @@ static void usage(void)
 	      "Where the instructions of hypercalls that get to a function (default:\n"
 	      "__pkvm_host_migrate_guest) go at EL2. SYMBOLS is what nm -n prints of vmlinux,\n"
 	      "LOG QEMU's of all instructions executed; scripts/profile-el2 does all of it.\n",
-	      stderr);
-	exit(2);
+	      usage_out());
+	usage_exit();
 }
 
 int cmd_el2(int argc, char **argv)

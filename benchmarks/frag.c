@@ -178,9 +178,9 @@ static void usage(void)
 	      "  --each          keep every move's duration\n"
 	      "  --no-huge-pages do not try to allocate huge pages\n"
 	      "  --out=FILE      the result (" RESULTS_PORT ")\n"
-	      "modes:\n", stderr);
-	mode_list(stderr);
-	exit(2);
+	      "modes:\n", usage_out());
+	mode_list(usage_out());
+	usage_exit();
 }
 
 int cmd_frag(int argc, char **argv)

@@ -216,6 +216,45 @@ static void put_curves(struct page *page, const struct table *t)
 		 "Share of the free memory that is in blocks of 2 MiB or more, at each reading (run 1)");
 }
 
+/* The free memory by the size of its blocks, over the time of the run. */
+static void put_orders(struct page *page, const struct table *t, int variant)
+{
+	struct json *run = table_run(t, variant);
+	struct json *readings = json_get(run, "readings"), *reading, *share;
+	int order = 0, nr = 0;
+	char caption[256];
+	FILE *gp;
+
+	if (!worth_drawing(run))
+		return;
+	gp = plot_begin(page, 380);
+	fputs("$o << EOD\n", gp);
+	for (reading = readings->child; reading; reading = reading->next) {
+		fprintf(gp, "\"%s\"", json_get_string(reading, "name"));
+		share = json_get(json_get(reading, "buddy"), "shares");
+		for (nr = 0, share = share ? share->child : NULL; share;
+		     share = share->next, nr++)
+			fprintf(gp, " %g", share->number);
+		fputc('\n', gp);
+	}
+	fputs("EOD\nset style data histograms\nset style histogram rowstacked\n"
+	      "set style fill solid noborder\nset boxwidth 0.9\nset yrange [0:100]\n"
+	      "set ylabel 'percent of free memory'\nset border 3\n"
+	      "set key outside right center vertical reverse Left title 'order'\n"
+	      "set xtics noenhanced rotate by -40 font ',11' nomirror\n"
+	      "set ytics nomirror\nset bmargin 5\n"
+	      "set palette defined (0 '#7f0000', 5 '#f6c36b', 8 '#fff3c4', 9 '#9ccc9c', 10 '#1b5e20')\n"
+	      "set cbrange [0:10]\nunset colorbox\nplot ", gp);
+	for (; order < nr; order++)
+		fprintf(gp, "%s$o using %d:xtic(1) lc palette cb %d title '%d'",
+			order ? ", " : "", order + 2, order, order);
+	fputc('\n', gp);
+	snprintf(caption, sizeof(caption),
+		 "%s: free memory by the order of its blocks, at each reading (run 1)",
+		 t->variants.name[variant]);
+	plot_end(page, gp, caption);
+}
+
 /* One row of the map: runs of blocks that look alike, as one box each. */
 static void map_row(FILE *gp, const struct json *census, size_t row)
 {
@@ -442,6 +481,8 @@ static void put_scenario(struct page *page, const char *scenario)
 	put_table(page, t, false);
 	put_success(page, t);
 	put_curves(page, t);
+	for (i = 0; i < t->variants.nr; i++)
+		put_orders(page, t, i);
 	for (i = 0; i < t->variants.nr; i++)
 		put_map(page, t, i);
 	put_distributions(page, t);

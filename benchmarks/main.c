@@ -51,9 +51,12 @@ int main(int argc, char **argv)
 {
 	size_t i;
 
-	for (i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
+	for (i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		help_wanted = argc == 3 && !strcmp(argv[2], "--help");
+		return commands[i].run(argc - 1, argv + 1);
+	}
 
 	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
 		usage(stdout);

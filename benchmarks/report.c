@@ -588,8 +588,8 @@ static void usage(void)
 	      "  --result=FILE    write all figures there, as JSON\n"
 	      "  --plot=BASE      write BASE.gp, for gnuplot to draw BASE.png and BASE.svg\n"
 	      "  --color=WHEN     always, never, or auto: on a terminal\n",
-	      stderr);
-	exit(2);
+	      usage_out());
+	usage_exit();
 }
 
 int cmd_report(int argc, char **argv)

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "guest/clock.h"
 #include "run.h"
@@ -75,6 +76,24 @@ void distribution(struct run *r, const char *name, enum better better,
 	add_histogram(r, name, "ns", d);
 }
 
+/* In percent of what is free: more than that is hidden in the lists of the CPUs. */
+#define MAX_HIDDEN	2
+
+static void check_drained(struct run *r, const struct json *buddy)
+{
+	double hidden = json_get_number(buddy, "pcp_pages", 0);
+	double free_pages = json_get_number(buddy, "free_pages", 0);
+	int i;
+
+	/* What runs fills them again at once. */
+	for (i = 0; i < MAX_LOADS; i++)
+		if (r->loads[i].pid)
+			return;
+	if (hidden > free_pages * MAX_HIDDEN / 100)
+		result_fail(r->result, "%.0f of %.0f free pages are in the lists of the CPUs",
+			    hidden, free_pages + hidden);
+}
+
 struct json *take_reading(struct run *r, const char *name)
 {
 	double start = now_seconds();
@@ -83,6 +102,7 @@ struct json *take_reading(struct run *r, const char *name)
 	reading = reader_read(&r->reader, &r->group, name, start - r->start,
 			      r->readings);
 	r->reading_time += now_seconds() - start;
+	check_drained(r, json_get(reading, "buddy"));
 	return reading;
 }
 
@@ -237,6 +257,8 @@ static void finish_guests(struct run *r, bool died)
 		group_stop_member(&g->members[i]);
 	if (!died)
 		guests_died(r, "their last report");
+	if (!died && !group_checked(g))
+		result_fail(r->result, "the guests have checked nothing: were they started?");
 	wrong = group_mismatches(g);
 	if (wrong)
 		result_fail(r->result, "%llu pages were not as the guests had left them",
@@ -299,12 +321,12 @@ static void usage(void)
 	      "  --label=KEY=VALUE  something for the result to remember\n"
 	      "  --out=FILE         the result (" RESULTS_PORT ")\n"
 	      "  --plan             only tell what the scenario needs\n"
-	      "steps of a scenario:\n", stderr);
+	      "steps of a scenario:\n", usage_out());
 	for (verb = verbs; verb->name; verb++)
-		fprintf(stderr, "  %s\n", verb->usage);
-	fputs("what guests are made of:\n", stderr);
-	mode_list(stderr);
-	exit(2);
+		fprintf(usage_out(), "  %s\n", verb->usage);
+	fputs("what guests are made of:\n", usage_out());
+	mode_list(usage_out());
+	usage_exit();
 }
 
 static void add_label(struct json *labels, const char *label)
@@ -374,6 +396,8 @@ int cmd_run(int argc, char **argv)
 	};
 	r->result = result_new(scenario.name, variant, number);
 	json_get(r->result, "labels")->child = labels->child;
+	if (sysconf(_SC_PAGESIZE) != 4096)
+		die("pages of %ld bytes: this is for 4 KiB", sysconf(_SC_PAGESIZE));
 	signals_exit();
 	reader_init(&r->reader);
 	/* A kernel without the feature has no such events. */

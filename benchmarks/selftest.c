@@ -591,9 +591,11 @@ static void test_el2(void)
 
 int cmd_selftest(int argc, char **argv)
 {
-	(void)argc;
 	(void)argv;
-
+	if (argc > 1) {
+		fputs("usage: gmem-bench selftest\n", usage_out());
+		usage_exit();
+	}
 	puts("TAP version 13");
 	test_buddy();
 	test_zones();

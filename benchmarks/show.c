@@ -157,8 +157,8 @@ static void usage(void)
 	      "  mean ~deviation difference%   from the first variant; * significant:\n"
 	      "                                Welch's t-test, two-sided, p < 0.05\n"
 	      "  --html=FILE  everything, with plots (needs gnuplot)\n"
-	      "  --json=FILE  everything, to be read by programs\n", stderr);
-	exit(2);
+	      "  --json=FILE  everything, to be read by programs\n", usage_out());
+	usage_exit();
 }
 
 int cmd_show(int argc, char **argv)

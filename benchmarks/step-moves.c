@@ -181,14 +181,41 @@ void step_moves(struct run *r, const struct step *step)
 	munmap(mem, 2 * size);
 }
 
+/* What it takes, in ns, to change the protection of a page between two others. */
+static double protect_ns(bool touched)
+{
+	const int nr = 1000;
+	double start, ns;
+	char *mem;
+	int i;
+
+	mem = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mem == MAP_FAILED)
+		return NAN;
+	madvise(mem, 3 * 4096, MADV_NOHUGEPAGE);
+	/* The page tables are there in any case. */
+	*mem = 1;
+	if (touched)
+		mem[4096] = 1;
+	start = now_seconds();
+	for (i = 0; i < nr; i++)
+		mprotect(mem + 4096, 4096,
+			 i % 2 ? PROT_READ | PROT_WRITE : PROT_READ);
+	ns = (now_seconds() - start) * 1e9 / nr;
+	munmap(mem, 3 * 4096);
+	return ns;
+}
+
 /*
- * What no move can do without: copy 4 KiB and wipe 4 KiB. By 16 pages, for
- * the clock to weigh nothing; each page is another one.
+ * What no move can do without: copy 4 KiB and wipe 4 KiB, and one invalidation of
+ * the TLB. By 16 pages, for the clock to weigh nothing; each page is another one.
  */
 void step_floor(struct run *r, const struct step *step)
 {
 	const size_t nr = 2048, batch = 16;
 	struct durations d = { .ns = xcalloc(nr / batch, sizeof(*d.ns)) };
+	double untouched;
 	char *mem;
 	size_t i, j;
 
@@ -211,4 +238,9 @@ void step_floor(struct run *r, const struct step *step)
 	}
 	munmap(mem, 2 * nr * 4096);
 	distribution(r, "floor", BETTER_LOWER, &d);
+	/* So much longer than for a page that is not there: its entry, and the TLB. */
+	protect_ns(true);
+	untouched = protect_ns(false);
+	figure(r, "floor", "tlb", "ns", BETTER_LOWER,
+	       protect_ns(true) - untouched);
 }

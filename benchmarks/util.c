@@ -256,6 +256,18 @@ void results_write(const char *path, const struct json *result)
 		die("cannot write the result: %m");
 }
 
+bool help_wanted;
+
+FILE *usage_out(void)
+{
+	return help_wanted ? stdout : stderr;
+}
+
+void usage_exit(void)
+{
+	exit(help_wanted ? 0 : 2);
+}
+
 bool option(const char *arg, const char *name, const char **value)
 {
 	size_t len = strlen(name);

@@ -34,8 +34,8 @@ static void usage(void)
 	      "       gmem-bench watch COMMAND ARGUMENT...\n"
 	      "How long moves of guests' pages take meanwhile, for each backend, and how\n"
 	      "many were refused. Values are those of a histogram of 250 ns steps.\n",
-	      stderr);
-	exit(2);
+	      usage_out());
+	usage_exit();
 }
 
 static void on_signal(int signal)
