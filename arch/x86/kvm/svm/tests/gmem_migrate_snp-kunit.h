@@ -1339,6 +1339,103 @@ static void snp_test_reclaim(struct kunit *test)
 	snp_test_expect_state(test, pfn, tr->reclaimed);
 }
 
+/* Refused, with the entry as it was. */
+static void snp_test_rmpupdate_refused(struct kunit *test, kvm_pfn_t pfn,
+				       enum pg_level level)
+{
+	struct snp_test *t = test->priv;
+	struct snp_model_rmp before, *e = snp_test_rmp(t, pfn);
+
+	if (e)
+		before = *e;
+	KUNIT_EXPECT_EQ(test, snp_model_ops.make_private(pfn, 0, level, 1,
+							 false), -EFAULT);
+	KUNIT_EXPECT_EQ(test, snp_model_ops.make_shared(pfn, level), -EFAULT);
+	if (e)
+		KUNIT_EXPECT_MEMEQ(test, e, &before, sizeof(before));
+}
+
+static void snp_test_rmpupdate_errors(struct kunit *test)
+{
+	struct snp_test *t = test->priv;
+	kvm_pfn_t beyond = t->model.base + t->model.nr;
+	struct snp_rmp_page page;
+
+	KUNIT_EXPECT_EQ(test, snp_model_ops.lookup(beyond, &page), -EFAULT);
+	snp_test_rmpupdate_refused(test, beyond, PG_LEVEL_4K);
+	snp_test_rmpupdate_refused(test, snp_test_pfn(t, SNP_TEST_SRC),
+				   PG_LEVEL_2M);
+	KUNIT_EXPECT_EQ(test, t->model.nr_violations, 0UL);
+
+	/* 2M with a 4K page in it that is somebody's. */
+	snp_test_set_state(t, snp_test_pfn(t, SNP_TEST_SRC),
+			   SNP_MODEL_GUEST_VALID);
+	snp_test_rmpupdate_refused(test, t->model.base, PG_LEVEL_2M);
+	KUNIT_EXPECT_EQ(test, t->model.nr_violations, 2UL);
+	t->model.nr_violations = 0;
+}
+
+static void snp_test_pvalidate(struct kunit *test)
+{
+	u64 gpa = gfn_to_gpa(SNP_TEST_GFN);
+	struct snp_test *t = test->priv;
+	kvm_pfn_t pfn = snp_test_pfn(t, SNP_TEST_SRC);
+	u32 asid = snp_test_asid(t, 0);
+
+	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, t->model.base +
+						  t->model.nr, asid, gpa), 0);
+	snp_test_set_state(t, pfn, SNP_MODEL_HYPERVISOR);
+	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, pfn, asid, gpa), 0);
+	snp_test_set_state(t, pfn, SNP_MODEL_PRE_GUEST);
+	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, pfn, asid, gpa), 0);
+	snp_test_set_state(t, pfn, SNP_MODEL_GUEST_INVALID);
+	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, pfn, asid + 1,
+						  gpa), 0);
+	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, pfn, asid,
+						  gpa + PAGE_SIZE), 0);
+	snp_test_expect_state(test, pfn, SNP_MODEL_GUEST_INVALID);
+	KUNIT_EXPECT_EQ(test, snp_model_pvalidate(&t->model, pfn, asid, gpa), 0);
+	snp_test_expect_state(test, pfn, SNP_MODEL_GUEST_VALID);
+
+	/* A guest has to have a 2M page of 2M. */
+	snp_test_set_state(t, pfn, SNP_MODEL_HYPERVISOR);
+	snp_test_assign_2m(test);
+	gpa -= SNP_TEST_SRC << PAGE_SHIFT;
+	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, t->model.base, asid,
+						  gpa), 0);
+}
+
+static void snp_test_reclaim_2m(struct kunit *test)
+{
+	struct snp_test *t = test->priv;
+	struct sev_data_snp_page_reclaim data;
+	struct snp_model_rmp *e;
+	int error;
+
+	snp_test_assign_2m(test);
+	e = snp_test_rmp(t, t->model.base);
+	e->immutable = true;
+	KUNIT_ASSERT_EQ(test, snp_model_ops.begin(), 0);
+
+	data.paddr = pfn_to_hpa(t->model.base);
+	KUNIT_EXPECT_EQ(test, snp_model_ops.page_reclaim(&data, &error), -EIO);
+	KUNIT_EXPECT_EQ(test, error, SEV_RET_INVALID_PAGE_SIZE);
+	KUNIT_EXPECT_TRUE(test, e->immutable);
+
+	data.paddr |= 1;
+	KUNIT_EXPECT_EQ(test, snp_model_ops.page_reclaim(&data, &error), 0);
+	KUNIT_EXPECT_FALSE(test, e->immutable);
+	snp_test_expect_state(test, t->model.base, SNP_MODEL_GUEST_VALID);
+
+	/* There is no such entry but by mistake. */
+	snp_test_rmp(t, t->model.base + 1)->size_2m = true;
+	data.paddr = pfn_to_hpa(t->model.base + 1) | 1;
+	KUNIT_EXPECT_EQ(test, snp_model_ops.page_reclaim(&data, &error), -EIO);
+	KUNIT_EXPECT_EQ(test, error, SEV_RET_INVALID_ADDRESS);
+
+	snp_model_ops.end();
+}
+
 static void snp_test_reclaim_errors(struct kunit *test)
 {
 	struct snp_test *t = test->priv;
@@ -1403,14 +1500,32 @@ SNP_TEST_SPOIL(policy, t->model.guests[0].policy |=
 	       SNP_POLICY_MASK_PAGE_SWAP_DISABLE)
 SNP_TEST_SPOIL(src_mutable, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
 					       SNP_MODEL_GUEST_VALID))
+SNP_TEST_SPOIL(src_unused, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
+					      SNP_MODEL_GUEST_INVALID))
 SNP_TEST_SPOIL(src_host, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
 					    SNP_MODEL_HYPERVISOR))
+SNP_TEST_SPOIL(src_reclaim, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
+					       SNP_MODEL_RECLAIM))
+SNP_TEST_SPOIL(src_firmware, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
+						SNP_MODEL_FIRMWARE))
+SNP_TEST_SPOIL(src_context, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
+					       SNP_MODEL_CONTEXT))
 SNP_TEST_SPOIL(dst_mutable, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
 					       SNP_MODEL_GUEST_INVALID))
+SNP_TEST_SPOIL(dst_used, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
+					    SNP_MODEL_GUEST_VALID))
 SNP_TEST_SPOIL(dst_valid, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
 					     SNP_MODEL_PRE_SWAP))
 SNP_TEST_SPOIL(dst_host, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
 					    SNP_MODEL_HYPERVISOR))
+SNP_TEST_SPOIL(dst_reclaim, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
+					       SNP_MODEL_RECLAIM))
+SNP_TEST_SPOIL(dst_firmware, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
+						SNP_MODEL_FIRMWARE))
+SNP_TEST_SPOIL(dst_context, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
+					       SNP_MODEL_CONTEXT))
+SNP_TEST_SPOIL(src_no_rmp, data->src_paddr = pfn_to_hpa(t->model.base +
+							t->model.nr))
 SNP_TEST_SPOIL(dst_no_rmp, data->dst_paddr = pfn_to_hpa(t->model.base +
 							t->model.nr))
 SNP_TEST_SPOIL(src_owner, snp_test_rmp(t, PHYS_PFN(data->src_paddr))->asid++)
@@ -1432,8 +1547,17 @@ static const struct snp_test_refusal snp_test_refusals[] = {
 	SNP_TEST_REFUSAL(inactive, SEV_RET_INACTIVE),
 	SNP_TEST_REFUSAL(policy, SEV_RET_POLICY_FAILURE),
 	SNP_TEST_REFUSAL(src_mutable, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(src_unused, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(src_host, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(src_reclaim, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(src_firmware, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(src_context, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(src_no_rmp, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_mutable, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(dst_used, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(dst_reclaim, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(dst_firmware, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(dst_context, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_valid, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_host, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_no_rmp, SEV_RET_INVALID_PAGE_STATE),
@@ -1546,6 +1670,25 @@ static void snp_test_move(struct kunit *test)
 			  false);
 }
 
+/* A firmware that has stopped to answer: before, and after others were let in. */
+static void snp_test_dead(struct kunit *test)
+{
+	struct sev_data_snp_page_move data;
+	struct snp_test *t = test->priv;
+	int error;
+
+	snp_test_move_data(t, &data, SNP_MODEL_PRE_SWAP);
+	KUNIT_ASSERT_EQ(test, snp_model_ops.begin(), 0);
+	t->model.dead = true;
+	KUNIT_EXPECT_EQ(test, snp_model_ops.page_move(&data, &error), -EBUSY);
+	snp_model_ops.end();
+	KUNIT_EXPECT_EQ(test, snp_model_ops.begin(), -ENODEV);
+	snp_test_expect_state(test, snp_test_pfn(t, SNP_TEST_SRC),
+			      SNP_MODEL_PRE_SWAP);
+	snp_test_expect_state(test, snp_test_pfn(t, SNP_TEST_DST),
+			      SNP_MODEL_PRE_GUEST);
+}
+
 static void snp_test_psmash(struct kunit *test)
 {
 	struct snp_test *t = test->priv;
@@ -1623,9 +1766,13 @@ static void snp_test_check(struct kunit *test)
 static struct kunit_case snp_model_test_cases[] = {
 	KUNIT_CASE_PARAM(snp_test_rmpupdate, snp_test_transition_gen_params),
 	KUNIT_CASE_PARAM(snp_test_reclaim, snp_test_transition_gen_params),
+	KUNIT_CASE(snp_test_reclaim_2m),
 	KUNIT_CASE(snp_test_reclaim_errors),
+	KUNIT_CASE(snp_test_rmpupdate_errors),
+	KUNIT_CASE(snp_test_pvalidate),
 	KUNIT_CASE_PARAM(snp_test_move_refused, snp_test_refusal_gen_params),
 	KUNIT_CASE(snp_test_move),
+	KUNIT_CASE(snp_test_dead),
 	KUNIT_CASE(snp_test_psmash),
 	KUNIT_CASE(snp_test_check),
 	{},

@@ -431,21 +431,21 @@ static int snp_model_check_move(struct snp_model *m,
 	if (src->asid != g->asid || dst->asid != g->asid)
 		return SEV_RET_INVALID_PAGE_OWNER;
 
-	return SEV_RET_SUCCESS;
+	/* 2M is not modelled: the backend moves none. */
+	return data->page_size ? SEV_RET_UNSUPPORTED : SEV_RET_SUCCESS;
 }
 
 /* [ABI] SNP_PAGE_MOVE; [ASPFW] sev_mcmd.c, snp_mcmd_page_move(). */
 static void snp_model_do_move(struct snp_model *m, u64 src_pfn, u64 dst_pfn,
-			      bool size_2m, bool half)
+			      bool half)
 {
-	size_t size = size_2m ? PMD_SIZE : PAGE_SIZE;
 	struct snp_model_rmp *src = snp_model_rmp(m, src_pfn);
 	struct snp_model_rmp *dst = snp_model_rmp(m, dst_pfn);
 	struct snp_model_rmp old = *src;
 
 	if (src_pfn != dst_pfn) {
-		memcpy(pfn_to_kaddr(dst_pfn), pfn_to_kaddr(src_pfn), size);
-		memset(pfn_to_kaddr(src_pfn), SNP_MODEL_CIPHERTEXT, size);
+		memcpy(pfn_to_kaddr(dst_pfn), pfn_to_kaddr(src_pfn), PAGE_SIZE);
+		memset(pfn_to_kaddr(src_pfn), SNP_MODEL_CIPHERTEXT, PAGE_SIZE);
 	}
 
 	/* It writes the source's entry first. */
@@ -497,7 +497,7 @@ static int snp_model_page_move(struct sev_data_snp_page_move *data, int *error)
 	if (ret) {
 		if (m->faults[SNP_MODEL_PAGE_MOVE].half &&
 		    !snp_model_check_move(m, data))
-			snp_model_do_move(m, src, dst, data->page_size, true);
+			snp_model_do_move(m, src, dst, true);
 		return ret;
 	}
 
@@ -505,7 +505,7 @@ static int snp_model_page_move(struct sev_data_snp_page_move *data, int *error)
 	if (*error)
 		return -EIO;
 
-	snp_model_do_move(m, src, dst, data->page_size, false);
+	snp_model_do_move(m, src, dst, false);
 	return 0;
 }
 

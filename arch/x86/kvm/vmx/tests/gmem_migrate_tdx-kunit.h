@@ -802,7 +802,7 @@ static void tdx_test_expect_bugged(struct kunit *test, struct tdx_test_vm *vm,
 	tdx_test_expect_no_calls(test);
 }
 
-static void tdx_test_unblock_fails(struct kunit *test)
+static void tdx_test_no_way_back(struct kunit *test, u64 err, unsigned int nr)
 {
 	long leaked = atomic_long_read(&tdx_gmem_nr_leaked);
 	struct tdx_test *t = test->priv;
@@ -814,11 +814,21 @@ static void tdx_test_unblock_fails(struct kunit *test)
 
 	tdx_model_fail(&t->model, TDX_MODEL_RELOCATE,
 		       TDX_PAGE_METADATA_INCORRECT, 0, 1);
-	tdx_model_fail(&t->model, TDX_MODEL_UNBLOCK,
-		       TDX_EPT_ENTRY_STATE_INCORRECT, 0, 1);
+	tdx_model_fail(&t->model, TDX_MODEL_UNBLOCK, err, 0, nr);
 	KUNIT_EXPECT_EQ(test, tdx_test_move(vm, 0, src, tdx_model_pfn(dst)),
 			-EPERM);
 	tdx_test_expect_bugged(test, vm, src, dst, leaked);
+}
+
+static void tdx_test_unblock_fails(struct kunit *test)
+{
+	tdx_test_no_way_back(test, TDX_EPT_ENTRY_STATE_INCORRECT, 1);
+}
+
+/* With no vCPU in the TD there is nobody to be busy with it. */
+static void tdx_test_unblock_stays_busy(struct kunit *test)
+{
+	tdx_test_no_way_back(test, TDX_TEST_BUSY, 2);
 }
 
 /* Neither does a second attempt at tracking help. */
@@ -1197,6 +1207,7 @@ static struct kunit_case tdx_gmem_test_cases[] = {
 	KUNIT_CASE(tdx_test_no_relocation),
 	KUNIT_CASE_PARAM(tdx_test_unblock_busy, tdx_test_state_gen_params),
 	KUNIT_CASE(tdx_test_unblock_fails),
+	KUNIT_CASE(tdx_test_unblock_stays_busy),
 	KUNIT_CASE(tdx_test_track_keeps_failing),
 	KUNIT_CASE_PARAM(tdx_test_wbinvd_fails, tdx_test_state_gen_params),
 	KUNIT_CASE(tdx_test_batch),
@@ -1228,6 +1239,7 @@ struct tdx_test_transition {
 };
 
 static const struct tdx_test_transition tdx_test_transitions[] = {
+	{ TDX_SEPT_FREE, TDX_MODEL_ADD, TDX_OP_STATE_INCORRECT, TDX_SEPT_FREE },
 	{ TDX_SEPT_FREE, TDX_MODEL_AUG, 0, TDX_SEPT_PENDING },
 	{ TDX_SEPT_FREE, TDX_MODEL_ACCEPT,
 	  TDX_TEST_SEPT_ERR(TDX_EPT_ENTRY_STATE_INCORRECT), TDX_SEPT_FREE },
@@ -1240,6 +1252,8 @@ static const struct tdx_test_transition tdx_test_transitions[] = {
 	{ TDX_SEPT_FREE, TDX_MODEL_REMOVE,
 	  TDX_TEST_SEPT_ERR(TDX_EPT_ENTRY_STATE_INCORRECT), TDX_SEPT_FREE },
 
+	{ TDX_SEPT_PENDING, TDX_MODEL_ADD, TDX_OP_STATE_INCORRECT,
+	  TDX_SEPT_PENDING },
 	{ TDX_SEPT_PENDING, TDX_MODEL_AUG,
 	  TDX_TEST_SEPT_ERR(TDX_EPT_ENTRY_STATE_INCORRECT), TDX_SEPT_PENDING },
 	{ TDX_SEPT_PENDING, TDX_MODEL_ACCEPT, 0, TDX_SEPT_PRESENT },
@@ -1251,6 +1265,8 @@ static const struct tdx_test_transition tdx_test_transitions[] = {
 	{ TDX_SEPT_PENDING, TDX_MODEL_REMOVE,
 	  TDX_TEST_SEPT_ERR(TDX_GPA_RANGE_NOT_BLOCKED), TDX_SEPT_PENDING },
 
+	{ TDX_SEPT_PRESENT, TDX_MODEL_ADD, TDX_OP_STATE_INCORRECT,
+	  TDX_SEPT_PRESENT },
 	{ TDX_SEPT_PRESENT, TDX_MODEL_AUG,
 	  TDX_TEST_SEPT_ERR(TDX_EPT_ENTRY_STATE_INCORRECT), TDX_SEPT_PRESENT },
 	{ TDX_SEPT_PRESENT, TDX_MODEL_ACCEPT,
@@ -1263,6 +1279,8 @@ static const struct tdx_test_transition tdx_test_transitions[] = {
 	{ TDX_SEPT_PRESENT, TDX_MODEL_REMOVE,
 	  TDX_TEST_SEPT_ERR(TDX_GPA_RANGE_NOT_BLOCKED), TDX_SEPT_PRESENT },
 
+	{ TDX_SEPT_PENDING_BLOCKED, TDX_MODEL_ADD, TDX_OP_STATE_INCORRECT,
+	  TDX_SEPT_PENDING_BLOCKED },
 	{ TDX_SEPT_PENDING_BLOCKED, TDX_MODEL_AUG,
 	  TDX_TEST_SEPT_ERR(TDX_EPT_ENTRY_STATE_INCORRECT),
 	  TDX_SEPT_PENDING_BLOCKED },
@@ -1276,6 +1294,8 @@ static const struct tdx_test_transition tdx_test_transitions[] = {
 	{ TDX_SEPT_PENDING_BLOCKED, TDX_MODEL_RELOCATE, 0, TDX_SEPT_PENDING },
 	{ TDX_SEPT_PENDING_BLOCKED, TDX_MODEL_REMOVE, 0, TDX_SEPT_FREE },
 
+	{ TDX_SEPT_BLOCKED, TDX_MODEL_ADD, TDX_OP_STATE_INCORRECT,
+	  TDX_SEPT_BLOCKED },
 	{ TDX_SEPT_BLOCKED, TDX_MODEL_AUG,
 	  TDX_TEST_SEPT_ERR(TDX_EPT_ENTRY_STATE_INCORRECT), TDX_SEPT_BLOCKED },
 	{ TDX_SEPT_BLOCKED, TDX_MODEL_ACCEPT,
