@@ -59,8 +59,13 @@ static bool add_figure(struct compare *cmp, const struct json *figure,
 	if (!c->unit) {
 		c->unit = xstrdup(unit);
 		c->better = better;
-	} else if (strcmp(c->unit, unit) || c->better != better) {
+	} else if (strcmp(c->unit, unit) ||
+		   (c->better != better && c->better != BETTER_NONE &&
+		    better != BETTER_NONE)) {
 		return cannot(cmp, name, "not the same unit everywhere");
+	} else if (c->better != better) {
+		/* Of two versions of the benchmarks, one of which only tells. */
+		c->better = BETTER_NONE;
 	}
 	add_value(second ? &c->b : &c->a, value->number);
 	return true;

@@ -126,6 +126,16 @@ static int cma_write(const char *dir, const char *file, uint64_t pages)
 /* Pages of the largest area that this program has allocated. */
 static uint64_t cma_held;
 
+static void hold_cma(uint64_t pages)
+{
+	static bool registered;
+
+	if (!registered)
+		atexit(contig_cma_free);
+	registered = true;
+	cma_held += pages;
+}
+
 void contig_cma(struct contig_tries *tries, uint64_t size)
 {
 	uint64_t pages;
@@ -145,11 +155,8 @@ void contig_cma(struct contig_tries *tries, uint64_t size)
 	start = now_seconds();
 	ret = cma_write(dir, "alloc", size / 4096);
 	add_try(tries, start, !ret);
-	if (ret)
-		return;
-	if (!cma_held)
-		atexit(contig_cma_free);
-	cma_held += size / 4096;
+	if (!ret)
+		hold_cma(size / 4096);
 }
 
 void contig_cma_free(void)
@@ -172,11 +179,13 @@ uint64_t contig_sweep_cma(void)
 	if (!find_cma(dir, sizeof(dir), &pages))
 		return 0;
 	/* What cannot be had is passed over by the next try. */
-	for (left = pages / piece; left; left--)
-		if (!cma_write(dir, "alloc", piece))
-			got += piece;
-	if (got)
-		cma_write(dir, "free", got);
+	for (left = pages / piece; left; left--) {
+		if (cma_write(dir, "alloc", piece))
+			continue;
+		hold_cma(piece);
+		got += piece;
+	}
+	contig_cma_free();
 	return got;
 }
 

@@ -225,7 +225,9 @@ static void put_orders(struct page *page, const struct table *t, int variant)
 	char caption[256];
 	FILE *gp;
 
-	if (!worth_drawing(run))
+	/* Older results have no shares. */
+	if (!worth_drawing(run) ||
+	    !json_get(json_get(readings->child, "buddy"), "shares"))
 		return;
 	gp = plot_begin(page, 380);
 	fputs("$o << EOD\n", gp);

@@ -193,7 +193,7 @@ const struct verb verbs[] = {
 	  "figures PREFIX UNIT higher|lower|none COMMAND" },
 	{ "durations", step_durations, 2, 2, true, "tt",
 	  "durations PREFIX COMMAND" },
-	{ "expect", step_expect, 3, MAX_ARGS, false, "tanv*",
+	{ "expect", step_expect, 3, MAX_ARGS, false, "tafv*",
 	  "expect FIGURE above|below VALUE [VARIANT...]" },
 	{ 0 },
 };

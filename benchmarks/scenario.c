@@ -184,8 +184,9 @@ static bool is_argument(const struct scenario *s, char letter, const char *text)
 
 	switch (letter) {
 	case 'n':
+	case 'f':
 		value = strtod(text, &end);
-		return end != text && !*end && value > 0;
+		return end != text && !*end && (letter == 'f' || value > 0);
 	case 'p':
 		return parse_number(text, &number) && number && number <= 100;
 	case 's':

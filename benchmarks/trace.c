@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -12,6 +13,7 @@
 #include "trace.h"
 
 #define TRACEFS		"/sys/kernel/tracing"
+#define INSTANCES	TRACEFS "/instances/gmem-bench-"
 #define MOVE_EVENT	"/events/kvm/kvm_gmem_migrate_folio"
 #define MIGRATE_EVENTS	"/events/migrate/"
 #define BATCH_EVENT	"gmem_batch"
@@ -42,12 +44,29 @@ static void remove_instance(void)
 	batch_event_made = false;
 }
 
+/* Of processes that were killed. */
+static void remove_stale(void)
+{
+	glob_t found;
+	size_t i;
+
+	if (glob(INSTANCES "*", 0, NULL, &found))
+		return;
+	for (i = 0; i < found.gl_pathc; i++) {
+		pid_t pid = atoi(found.gl_pathv[i] + strlen(INSTANCES));
+
+		if (pid > 0 && kill(pid, 0) && errno == ESRCH)
+			rmdir(found.gl_pathv[i]);
+	}
+	globfree(&found);
+}
+
 static bool make_instance(void)
 {
 	if (*instance)
 		return true;
-	snprintf(instance, sizeof(instance), TRACEFS "/instances/gmem-bench-%d",
-		 getpid());
+	remove_stale();
+	snprintf(instance, sizeof(instance), INSTANCES "%d", getpid());
 	if (mkdir(instance, 0700) && errno == ENOENT) {
 		if (mount("tracefs", TRACEFS, "tracefs", 0, NULL) ||
 		    mkdir(instance, 0700)) {

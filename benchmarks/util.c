@@ -142,43 +142,39 @@ int write_setting(const char *path, const char *text)
 	return write_text(path, text);
 }
 
-static void end_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
-}
+static sigset_t end_signals;
 
 static void *wait_for_end(void *arg)
 {
-	sigset_t set;
 	int signal;
 
 	(void)arg;
-	end_signals(&set);
-	sigwait(&set, &signal);
+	sigwait(&end_signals, &signal);
 	note("interrupted");
 	exit(128 + signal);
 }
 
 void signals_exit(void)
 {
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction old;
 	pthread_t thread;
-	sigset_t set;
+	size_t i;
 
-	end_signals(&set);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	sigemptyset(&end_signals);
+	/* What nohup and the like have off stays off. */
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		if (!sigaction(signals[i], NULL, &old) &&
+		    old.sa_handler != SIG_IGN)
+			sigaddset(&end_signals, signals[i]);
+	pthread_sigmask(SIG_BLOCK, &end_signals, NULL);
 	if (pthread_create(&thread, NULL, wait_for_end, NULL))
 		die("no thread");
 }
 
 void signals_default(void)
 {
-	sigset_t set;
-
-	end_signals(&set);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	sigprocmask(SIG_UNBLOCK, &end_signals, NULL);
 }
 
 long long read_number(const char *path, long long fallback)

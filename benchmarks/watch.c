@@ -38,9 +38,11 @@ static void usage(void)
 	usage_exit();
 }
 
+static volatile sig_atomic_t ended;
+
 static void on_signal(int signal)
 {
-	(void)signal;
+	ended = signal;
 }
 
 int cmd_watch(int argc, char **argv)
@@ -57,6 +59,7 @@ int cmd_watch(int argc, char **argv)
 	/* Ctrl-C ends the watching, and what was seen is told. */
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
 	if (argc == 2 && strspn(argv[1], "0123456789.") == strlen(argv[1])) {
 		double seconds = atof(argv[1]);
 		struct timespec ts = { .tv_sec = seconds };
@@ -70,7 +73,8 @@ int cmd_watch(int argc, char **argv)
 			_exit(127);
 		}
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
+			if (ended)
+				kill(pid, ended);
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 			note("%s cannot be run", argv[1]);
 	}

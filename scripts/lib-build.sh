@@ -63,7 +63,8 @@ build_tree() {
 kmake() {
 	# Without O= a build would soil the tree for all the others.
 	[[ -d $out ]] || die "no build directory: $out"
-	make -C "$tree" -j "$(nproc)" O="$(realpath "$out")" LOCALVERSION= \
+	# A make around this may have options of its own: -j, or not to print.
+	env -u MAKEFLAGS -u MFLAGS make -C "$tree" -j "$(nproc)" O="$(realpath "$out")" LOCALVERSION= \
 		"${make_args[@]}" "$@"
 }
 
