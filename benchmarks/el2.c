@@ -15,6 +15,33 @@
 /* The code is at another address at EL2, and whole blocks of this size are. */
 #define BLOCK	(1UL << 21)
 
+static const struct {
+	enum el2_step step;
+	const char *part;	/* of a function's name */
+} kinds[] = {
+	{ EL2_COPY, "copy_page" },
+	{ EL2_WIPE, "clear_page" },
+	{ EL2_CACHES, "dcache" }, { EL2_CACHES, "icache" },
+	{ EL2_TLB, "tlb" }, { EL2_TLB, "vmid_context" },
+	{ EL2_TABLES, "pgtable" }, { EL2_TABLES, "stage2" },
+	{ EL2_TABLES, "walk" }, { EL2_TABLES, "pte" },
+};
+
+static const char *const step_names[] = {
+	[EL2_COPY] = "copy", [EL2_WIPE] = "wipe", [EL2_CACHES] = "caches",
+	[EL2_TLB] = "TLB", [EL2_TABLES] = "page tables", [EL2_REST] = "rest",
+};
+
+static enum el2_step step_of(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strstr(name, kinds[i].part))
+			return kinds[i].step;
+	return EL2_REST;
+}
+
 static bool read_symbols(struct el2_profile *p, FILE *symbols)
 {
 	char line[512], type, name[256];
@@ -32,6 +59,7 @@ static bool read_symbols(struct el2_profile *p, FILE *symbols)
 		p->functions[p->nr++] = (struct el2_function) {
 			.addr = addr,
 			.name = xstrdup(name + strlen(PREFIX)),
+			.step = step_of(name),
 		};
 	}
 	return p->nr;
@@ -76,14 +104,24 @@ static bool parse_pc(const char *line, uint64_t *pc)
 
 static void end_call(struct el2_profile *p, bool counts)
 {
+	uint64_t steps[EL2_STEPS] = { 0 }, whole = 0;
 	size_t i;
 
 	for (i = 0; i < p->nr; i++) {
+		struct el2_function *f = &p->functions[i];
+
 		if (counts)
-			p->functions[i].total += p->functions[i].now;
-		p->functions[i].now = 0;
+			f->total += f->now;
+		steps[f->step] += f->now;
+		whole += f->now;
+		f->now = 0;
 	}
-	p->calls += counts;
+	if (!counts)
+		return;
+	for (i = 0; i < EL2_STEPS; i++)
+		durations_add(&p->steps[i], steps[i]);
+	durations_add(&p->whole, whole);
+	p->calls++;
 }
 
 bool el2_read(struct el2_profile *p, FILE *symbols, FILE *log,
@@ -93,6 +131,7 @@ bool el2_read(struct el2_profile *p, FILE *symbols, FILE *log,
 	uint64_t pc, entry, offset = 0;
 	bool counts = false;
 	char line[512];
+	int i;
 
 	memset(p, 0, sizeof(*p));
 	if (!read_symbols(p, symbols))
@@ -123,6 +162,9 @@ bool el2_read(struct el2_profile *p, FILE *symbols, FILE *log,
 			counts = true;
 		find_addr(p, pc)->now++;
 	}
+	for (i = 0; i < EL2_STEPS; i++)
+		durations_sort(&p->steps[i]);
+	durations_sort(&p->whole);
 	return p->calls;
 }
 
@@ -131,6 +173,25 @@ static int by_total(const void *a, const void *b)
 	const struct el2_function *x = a, *y = b;
 
 	return (x->total < y->total) - (x->total > y->total);
+}
+
+static void print_steps(struct el2_profile *p)
+{
+	static const double points[] = { 50, 90, 99, 100 };
+	size_t i, j;
+
+	printf("%-12s %7s %7s %7s %7s\n", "instructions", "p50", "p90", "p99",
+	       "max");
+	for (i = 0; i <= EL2_STEPS; i++) {
+		const struct durations *d = i < EL2_STEPS ? &p->steps[i] :
+							    &p->whole;
+
+		printf("%-12s", i < EL2_STEPS ? step_names[i] : "all");
+		for (j = 0; j < ARRAY_SIZE(points); j++)
+			printf(" %7llu", (unsigned long long)
+			       percentile(d->ns, d->nr, points[j]));
+		putchar('\n');
+	}
 }
 
 static void print_profile(struct el2_profile *p)
@@ -193,6 +254,8 @@ int cmd_el2(int argc, char **argv)
 	if (!el2_read(&p, symbols, stdin, function, calls))
 		die("no call of %s in the log, or no such function in %s",
 		    function, path);
+	print_steps(&p);
+	putchar('\n');
 	print_profile(&p);
 	return 0;
 }

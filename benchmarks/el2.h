@@ -7,9 +7,17 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "trace.h"
+
+/* What the functions are for, by their names. */
+enum el2_step {
+	EL2_COPY, EL2_WIPE, EL2_CACHES, EL2_TLB, EL2_TABLES, EL2_REST, EL2_STEPS,
+};
+
 struct el2_function {
 	uint64_t addr;
 	char *name;
+	enum el2_step step;
 	uint64_t now;		/* instructions in the call at hand */
 	uint64_t total;		/* in all that count */
 };
@@ -18,6 +26,8 @@ struct el2_profile {
 	struct el2_function *functions;	/* in the order of their addresses */
 	size_t nr;
 	unsigned int calls;
+	/* Instructions of each call that counts, sorted. */
+	struct durations steps[EL2_STEPS], whole;
 };
 
 /*

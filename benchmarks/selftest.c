@@ -554,7 +554,7 @@ static void test_scenario(void)
 
 static const char el2_symbols[] =
 	"ffff800080600000 T __kvm_nvhe___kvm_hyp_host_vector\n"
-	"ffff800080600800 T __kvm_nvhe_other\n"
+	"ffff800080600800 T __kvm_nvhe_copy_page\n"
 	"ffff800080600900 t __kvm_nvhe_wanted\n"
 	"ffff800080600a00 T not_of_el2\n";
 
@@ -586,6 +586,9 @@ static void test_el2(void)
 	      "a hypercall that gets to a function is found");
 	check(p.functions[0].total == 1 && p.functions[1].total == 1 &&
 	      p.functions[2].total == 2, "and where its instructions went");
+	check(p.steps[EL2_COPY].nr == 1 && p.steps[EL2_COPY].ns[0] == 1 &&
+	      p.steps[EL2_REST].ns[0] == 3 && p.whole.ns[0] == 4,
+	      "by what the functions are for, too");
 	check(!el2_profile(&p, "not_of_el2"), "which has to be EL2's");
 }
 
