@@ -23,6 +23,15 @@
 static u64 test_pages = 2048;
 static unsigned int move_seconds = 20;
 
+/* What moves that have to be made may take on a slow machine. */
+#define FORCE_SECONDS	60
+
+/* A race goes on until there was one. */
+static bool wants_moves(struct kvm_vm *vm, u64 nr, time_t end)
+{
+	return gmem_nr_migrated(vm) < nr && time(NULL) < end;
+}
+
 static u64 default_flags(void)
 {
 	struct kvm_vm *vm = vm_create_barebones();
@@ -668,7 +677,7 @@ static void run_writers(u32 nr_vcpus)
 	gvm = create_vm(nr_vcpus, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
-	moved = gmem_force_moves(gvm->vm, 2 * test_pages, move_seconds);
+	moved = gmem_force_moves(gvm->vm, 2 * test_pages, FORCE_SECONDS);
 	gmem_vm_stop(gvm);
 	gmem_vm_check_from_host(gvm);
 	ksft_print_msg("%lu moves, %lu failed, %lu rounds of vCPU 0\n", moved,
@@ -748,7 +757,7 @@ static void run_sw_protected(bool private, u64 flags)
 
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
-	moved = gmem_force_moves(gvm->vm, 2 * test_pages, move_seconds);
+	moved = gmem_force_moves(gvm->vm, 2 * test_pages, FORCE_SECONDS);
 	gmem_vm_stop(gvm);
 	ksft_print_msg("%lu moves, %lu failed, %lu rounds of vCPU 0\n", moved,
 		       gmem_nr_failed(gvm->vm), gvm->ctl->vcpu[0].rounds);
@@ -938,7 +947,8 @@ static void test_conversion_race(void)
 				   &t[i]);
 	}
 	end = time(NULL) + move_seconds;
-	while (time(NULL) < end || seq < GMEM_MIN_PAGES / 2) {
+	while (time(NULL) < end || seq < GMEM_MIN_PAGES / 2 ||
+	       wants_moves(gvm->vm, half, end + FORCE_SECONDS)) {
 		seq++;
 		convert_step(gvm, cmd, pages, half + seq * 389 % half, seq);
 	}
@@ -986,12 +996,6 @@ static void test_shared_of_private_vm(void)
 /*
  * Races
  */
-
-/* A race goes on until there was one. */
-static bool wants_moves(struct kvm_vm *vm, u64 nr, time_t end)
-{
-	return gmem_nr_migrated(vm) < nr && time(NULL) < end;
-}
 
 static void test_punch_race(void)
 {
@@ -1084,8 +1088,8 @@ static void test_killed_race(void)
 
 	require_migratable();
 	gmem_mover_start();
-	for (i = 0; i < 3 || (!moved && time(NULL) < end); i++)
-		moved += gmem_vm_kill(create_victim, 0, test_pages / 4, 5);
+	for (i = 0; i < 2 || (!moved && time(NULL) < end); i++)
+		moved += gmem_vm_kill(create_victim, 0, test_pages / 16, 5);
 	gmem_mover_stop();
 	gmem_assert_raced(moved);
 }
@@ -1285,7 +1289,7 @@ static void help(const char *name)
 	printf("usage: %s [-p pages] [-s seconds] [name]\n"
 	       " -p: pages of each guest_memfd (default %lu), at least %u\n"
 	       " -s: how long a race may go on for enough moves (default %u s)\n"
-	       " name: run only the tests whose name contains it\n",
+	       " name: run only the tests whose name contains it; or a,b,...\n",
 	       name, test_pages, GMEM_MIN_PAGES, move_seconds);
 	exit(KSFT_FAIL);
 }

@@ -11,7 +11,7 @@
 #include "processor.h"
 
 #define PAGE_WORDS	(SZ_4K / sizeof(u64))
-#define MOVE_SECONDS	30
+#define MOVE_SECONDS	60
 #define TRACE_DIR	"/sys/kernel/tracing"
 #define TRACE_EVENT	TRACE_DIR "/events/kvm/kvm_gmem_migrate_folio/enable"
 
@@ -348,8 +348,8 @@ static void test_killed_race(void)
 
 	require_pkvm_gmem();
 	gmem_mover_start();
-	for (i = 0; i < 4 || (!moved && time(NULL) < end); i++)
-		moved += gmem_vm_kill(create_victim, i % 2, test_pages / 4, 5);
+	for (i = 0; i < 2 || (!moved && time(NULL) < end); i++)
+		moved += gmem_vm_kill(create_victim, i % 2, test_pages / 16, 5);
 	gmem_mover_stop();
 	gmem_assert_raced(moved);
 }
@@ -626,7 +626,7 @@ static void help(const char *name)
 	       " -n: pages that test many_moves moves (default %lu)\n"
 	       " -m: memory of its VMs together (default %lu MiB)\n"
 	       " -s: how long it may take (default %u s)\n"
-	       " name: run only the tests whose name contains it\n",
+	       " name: run only the tests whose name contains it; or a,b,...\n",
 	       name, test_pages, GMEM_MIN_PAGES, total_moves, total_mib,
 	       total_seconds);
 	exit(KSFT_FAIL);

@@ -1237,14 +1237,31 @@ static int run_one(const struct gmem_test *test)
 	return WEXITSTATUS(status);
 }
 
-/* Runs those of @tests whose name contains @only; does not return. */
+/* Whether @name contains any of @only, with commas between them. */
+static bool is_selected(const char *name, const char *only)
+{
+	size_t len;
+	char part[64];
+
+	if (!only)
+		return true;
+	for (; *only; only += len + !!only[len]) {
+		len = strcspn(only, ",");
+		snprintf(part, sizeof(part), "%.*s", (int)len, only);
+		if (len && strstr(name, part))
+			return true;
+	}
+	return false;
+}
+
+/* Runs those of @tests that @only selects; does not return. */
 int gmem_run_tests(const struct gmem_test *tests, unsigned int nr,
 		   const char *only)
 {
 	unsigned int i, planned = 0;
 
 	for (i = 0; i < nr; i++)
-		planned += !only || strstr(tests[i].name, only);
+		planned += is_selected(tests[i].name, only);
 
 	save_environment();
 	ksft_print_header();
@@ -1253,7 +1270,7 @@ int gmem_run_tests(const struct gmem_test *tests, unsigned int nr,
 		time_t start = time(NULL);
 		int r;
 
-		if (only && !strstr(tests[i].name, only))
+		if (!is_selected(tests[i].name, only))
 			continue;
 		r = run_one(&tests[i]);
 		restore_environment();
