@@ -1101,11 +1101,13 @@ static void snp_test_random(struct kunit *test)
 	kunit_info(test, "%u moved, %u failed, %u VMs given up, %u pages leaked",
 		   r->nr_moved, r->nr_failed, r->nr_lost, r->nr_leaked);
 	/* A run in which nothing happens proves nothing. */
-	KUNIT_EXPECT_GT(test, r->nr_moved, SNP_TEST_STEPS / 10);
-	KUNIT_EXPECT_GT(test, r->nr_failed, SNP_TEST_STEPS / 10);
-	/* Which is seldom. */
+	KUNIT_EXPECT_GT(test, r->nr_moved, 0U);
+	KUNIT_EXPECT_GT(test, r->nr_failed, 0U);
+	/* Which takes more steps. */
 	if (SNP_TEST_STEPS < 1000)
 		return;
+	KUNIT_EXPECT_GT(test, r->nr_moved, SNP_TEST_STEPS / 10);
+	KUNIT_EXPECT_GT(test, r->nr_failed, SNP_TEST_STEPS / 10);
 	KUNIT_EXPECT_GT(test, r->nr_lost, 0U);
 	KUNIT_EXPECT_GT(test, r->nr_leaked, 0U);
 }

@@ -33,6 +33,7 @@
 /* What those who run beside a mover shall still find free. */
 #define RESERVE_KB	(64 * 1024)
 #define SCATTER_PARTS	32
+#define SCATTER_MIN_FREE	4096
 
 /* A vCPU writes every word once, and one of these in each later round. */
 #define SPARSE_WORDS	64
@@ -933,8 +934,8 @@ void gmem_scatter_free(void)
 	 * Huge pages make the kernel keep more than what is to be left here, and
 	 * for its own use without what is in CMA.
 	 */
-	__TEST_REQUIRE(gmem_write_ulong(MIN_FREE, 4096), "Cannot write %s",
-		       MIN_FREE);
+	__TEST_REQUIRE(gmem_write_ulong(MIN_FREE, SCATTER_MIN_FREE),
+		       "Cannot write %s", MIN_FREE);
 	/* What earlier tests have left in pieces. */
 	gmem_compact();
 	free = gmem_meminfo("MemFree:") * SZ_1K;
@@ -1176,33 +1177,25 @@ int gmem_read_signal(const u64 *addr, u64 *value, int *si_code)
  * Runner
  */
 
-/* What tests change, and what it was before. */
-static struct {
-	const char *path;
-	u64 value;
-} settings[] = {
-	{ PROACTIVENESS }, { MIN_FREE },
-};
+static u64 old_proactiveness, old_min_free;
 
 static void save_environment(void)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		settings[i].value = gmem_read_ulong(settings[i].path);
+	old_proactiveness = gmem_read_ulong(PROACTIVENESS);
+	old_min_free = gmem_read_ulong(MIN_FREE);
 }
 
 /* Undo what a test has left behind, which may have died. */
 static void restore_environment(void)
 {
-	size_t i;
-
 	gmem_fail_function_off();
 	gmem_set_param(false);
 	sum_over_dir(CMA_DIR, cma_free);
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		if (gmem_read_ulong(settings[i].path) != settings[i].value)
-			gmem_write_ulong(settings[i].path, settings[i].value);
+	if (gmem_read_ulong(PROACTIVENESS) != old_proactiveness)
+		gmem_write_ulong(PROACTIVENESS, old_proactiveness);
+	/* The kernel changes it, too, and not any more once it was written to. */
+	if (gmem_read_ulong(MIN_FREE) == SCATTER_MIN_FREE)
+		gmem_write_ulong(MIN_FREE, old_min_free);
 }
 
 static int run_one(const struct gmem_test *test)
