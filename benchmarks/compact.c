@@ -10,9 +10,6 @@
 #include "compact.h"
 #include "group.h"
 
-/* The instruction clock is one of machines with a single CPU. */
-#define FAIR_SERVERS	1
-
 /* /proc/PID/stat of the first kcompactd; -1 where there is none. */
 static int open_kcompactd(void)
 {
@@ -124,30 +121,20 @@ bool compact_by_kcompactd(void)
 	return ok && quiet == 8;
 }
 
-/* Or the others would have a twentieth of the time all the same. */
-static void no_fair_server(void)
-{
-	glob_t servers;
-	size_t i;
-
-	if (glob("/sys/kernel/debug/sched/fair_server/cpu*/runtime", 0, NULL,
-		 &servers))
-		return;
-	for (i = 0; i < servers.gl_pathc && i < FAIR_SERVERS; i++)
-		write_setting(servers.gl_pathv[i], "0");
-	globfree(&servers);
-}
-
 void undisturbed(bool on)
 {
 	struct sched_param fifo = { .sched_priority = 1 }, other = { 0 };
 
-	if (on)
-		no_fair_server();
-	if (on)
-		sched_setscheduler(0, SCHED_FIFO, &fifo);
-	else
+	if (!on) {
 		sched_setscheduler(0, SCHED_OTHER, &other);
+		return;
+	}
+	/*
+	 * Or the others would have a twentieth of the time all the same. The clock
+	 * that this matters to is one of machines with a single CPU.
+	 */
+	write_setting("/sys/kernel/debug/sched/fair_server/cpu0/runtime", "0");
+	sched_setscheduler(0, SCHED_FIFO, &fifo);
 }
 
 bool compact_by_hand(bool timed)

@@ -392,6 +392,17 @@ void gmem_vm_stop(struct gmem_vm *gvm)
 			    "vCPU %u ended in stage %d", i, gvm->stage[i]);
 }
 
+/* As fork(), with nothing that both would print, and no way to fail. */
+static pid_t fork_child(void)
+{
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork() failed, errno %d", errno);
+	return pid;
+}
+
 /*
  * Have the process of a VM killed while it runs, with everything open, as if it had
  * crashed: once @nr of the VM's pages have been moved, or @seconds are over. The VM
@@ -406,9 +417,7 @@ u64 gmem_vm_kill(struct gmem_vm *(*create)(int arg), int arg, u64 nr,
 	int status;
 	pid_t pid;
 
-	fflush(NULL);
-	pid = fork();
-	TEST_ASSERT(pid >= 0, "fork() failed, errno %d", errno);
+	pid = fork_child();
 	if (!pid) {
 		struct gmem_vm *gvm;
 
@@ -1204,9 +1213,7 @@ static int run_one(const struct gmem_test *test)
 	int status;
 	pid_t pid;
 
-	fflush(NULL);
-	pid = fork();
-	TEST_ASSERT(pid >= 0, "fork() failed, errno %d", errno);
+	pid = fork_child();
 	if (!pid) {
 		test->fn();
 		fflush(NULL);
