@@ -744,6 +744,26 @@ static struct gmem_vm *create_sw_protected(struct gmem_vm_opts *opts)
 	return gmem_vm_create(opts);
 }
 
+/* These VMs have the TDP MMU, and unless there is a model are copied in place. */
+static bool copied_in_place(void)
+{
+	char model[8];
+
+	return !gmem_read_file("/sys/module/kvm/parameters/gmem_model", model,
+			       sizeof(model)) || model[0] == '(';
+}
+
+/* How often a page has been mapped for a guest. */
+static u64 nr_mapped(struct gmem_vm *gvm)
+{
+	u64 nr = 0;
+	u32 i;
+
+	for (i = 0; i < gvm->opts.nr_vcpus; i++)
+		nr += vcpu_get_stat(gvm->vcpus[i], pf_fixed);
+	return nr;
+}
+
 static void run_sw_protected(bool private, u64 flags)
 {
 	struct gmem_vm_opts opts = {
@@ -753,15 +773,21 @@ static void run_sw_protected(bool private, u64 flags)
 		.flags = flags,
 	};
 	struct gmem_vm *gvm = create_sw_protected(&opts);
-	u64 moved;
+	u64 moved, mapped;
 
 	gmem_vm_fill(gvm);
+	mapped = nr_mapped(gvm);
 	gmem_vm_start(gvm);
 	moved = gmem_force_moves(gvm->vm, 2 * test_pages, FORCE_SECONDS);
 	gmem_vm_stop(gvm);
-	ksft_print_msg("%lu moves, %lu failed, %lu rounds of vCPU 0\n", moved,
-		       gmem_nr_failed(gvm->vm), gvm->ctl->vcpu[0].rounds);
+	mapped = nr_mapped(gvm) - mapped;
+	ksft_print_msg("%lu moves, %lu failed, %lu pages mapped, %lu rounds of vCPU 0\n",
+		       moved, gmem_nr_failed(gvm->vm), mapped,
+		       gvm->ctl->vcpu[0].rounds);
 	TEST_ASSERT(moved >= test_pages, "Only %lu moves", moved);
+	/* The code and the tables of the guest are not copied in place. */
+	TEST_ASSERT(!copied_in_place() || mapped < moved / 4,
+		    "%lu moves made the guest fault %lu times", moved, mapped);
 	gmem_vm_free(gvm);
 }
 
