@@ -4,8 +4,6 @@
  * guest's first touch takes it, and only the guest gives it back, by sharing,
  * or the VMM, by destroying what is in it.
  */
-#include <linux/falloc.h>
-
 #include "arm64/pkvm_test.h"
 #include "processor.h"
 
@@ -187,7 +185,7 @@ static void test_host_read(void)
 		pkvm_assert_private(gvm, page);
 
 	/* Not touched by the guest yet: still the VMM's to fill. */
-	gvm->mem[NR_PAGES / 2 * SZ_4K / sizeof(u64)] = 0xabcd;
+	gvm->mem[NR_PAGES / 2 * PAGE_WORDS] = 0xabcd;
 	value = probe(gvm, NR_PAGES / 2);
 	TEST_ASSERT(value == 0xabcd, "Guest read %lx from a late fill", value);
 	pkvm_assert_private(gvm, NR_PAGES / 2);
@@ -287,12 +285,12 @@ static void test_punch(void)
 	struct gmem_vm *gvm = create_probe(GMEM_SHARED_FLAGS);
 	u64 value;
 
-	pkvm_punch(gvm, 1, 1);
-	pkvm_punch(gvm, NR_PAGES - 1, 1);
+	gmem_vm_punch(gvm, 1, 1);
+	gmem_vm_punch(gvm, NR_PAGES - 1, 1);
 
 	/* The host finds a new page there, and in it nothing of the guest's. */
-	TEST_ASSERT(gvm->mem[SZ_4K / sizeof(u64)] == 0,
-		    "Host reads %lx from a hole", gvm->mem[SZ_4K / sizeof(u64)]);
+	TEST_ASSERT(gvm->mem[PAGE_WORDS] == 0,
+		    "Host reads %lx from a hole", gvm->mem[PAGE_WORDS]);
 
 	value = probe(gvm, 0);
 	TEST_ASSERT(value == gmem_word(0, 0, 0),
@@ -306,8 +304,8 @@ static void test_punch(void)
 	TEST_ASSERT(value == 0, "A page never touched reads %lx", value);
 
 	gvm->ctl->probe = 1;
-	pkvm_assert_run_faults(gvm->vcpus[0]);
-	pkvm_assert_run_faults(gvm->vcpus[0]);
+	gmem_vm_run_to_fault(gvm, 0, EFAULT, 1, 1);
+	gmem_vm_run_to_fault(gvm, 0, EFAULT, 1, 1);
 	gmem_vm_free(gvm);
 }
 
@@ -315,11 +313,11 @@ static void test_punch_all(void)
 {
 	struct gmem_vm *gvm = create_probe(GMEM_MIGRATABLE_FLAGS);
 
-	pkvm_punch(gvm, 0, NR_PAGES);
+	gmem_vm_punch(gvm, 0, NR_PAGES);
 	/* Twice: the second finds poisoned entries and no page. */
-	pkvm_punch(gvm, 0, NR_PAGES);
+	gmem_vm_punch(gvm, 0, NR_PAGES);
 	gvm->ctl->probe = 7;
-	pkvm_assert_run_faults(gvm->vcpus[0]);
+	gmem_vm_run_to_fault(gvm, 0, EFAULT, 7, 1);
 	gmem_vm_free(gvm);
 }
 
@@ -329,7 +327,7 @@ static void test_close(void)
 
 	gmem_vm_close_fd(gvm);
 	gvm->ctl->probe = 3;
-	pkvm_assert_run_faults(gvm->vcpus[0]);
+	gmem_vm_run_to_fault(gvm, 0, EFAULT, 3, 1);
 	gmem_vm_free(gvm);
 }
 
@@ -355,7 +353,7 @@ static void test_vm_death_before_file(void)
 	gvm->mem = NULL;
 	gmem_vm_free(gvm);
 	for (page = 0; page < NR_PAGES; page++)
-		if (!gmem_read_signal(mem + page * SZ_4K / sizeof(u64), &value,
+		if (!gmem_read_signal(mem + page * PAGE_WORDS, &value,
 				      NULL))
 			TEST_ASSERT(value >> 32 != GMEM_MAGIC,
 				    "Page %lu of a dead VM reads %lx", page,
@@ -387,7 +385,7 @@ static void make_and_free_vms(int nr)
 			continue;
 		}
 		gvm = create_probe(GMEM_SHARED_FLAGS);
-		pkvm_punch(gvm, 5, 5);
+		gmem_vm_punch(gvm, 5, 5);
 		gmem_vm_free(gvm);
 	}
 }

@@ -4,13 +4,11 @@
  * keeps a sequence in every page and is the only one to check it; the host can
  * only count moves, and look at what a page's old place holds.
  */
-#include <linux/falloc.h>
 #include <linux/kernel-page-flags.h>
 
 #include "arm64/pkvm_test.h"
 #include "processor.h"
 
-#define PAGE_WORDS	(SZ_4K / sizeof(u64))
 #define MOVE_SECONDS	60
 #define MIN_WIPED_PAGES	16
 #define TRACE_DIR	"/sys/kernel/tracing"
@@ -116,40 +114,47 @@ static void test_stopped_vcpus(void)
 	gmem_vm_free(gvm);
 }
 
-static void run_writers(u32 nr_vcpus, bool slot0, u64 nr)
+static void run_writers(u32 nr_vcpus, bool slot0, bool two_slots)
 {
 	struct gmem_vm *gvm;
 	u64 moved;
 
 	require_pkvm_gmem();
-	gvm = create(nr_vcpus, test_pages, slot0);
+	gvm = pkvm_create(.nr_vcpus = nr_vcpus, .nr_pages = test_pages,
+			  .flags = GMEM_MIGRATABLE_FLAGS, .slot0_gmem = slot0,
+			  .two_slots = two_slots);
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
-	moved = gmem_force_moves(gvm->vm, nr, MOVE_SECONDS);
+	moved = gmem_force_moves(gvm->vm, 2 * test_pages, MOVE_SECONDS);
 	gmem_vm_stop(gvm);
-	assert_moves(gvm, nr / 2, moved);
+	assert_moves(gvm, test_pages, moved);
 	gmem_vm_free(gvm);
 }
 
 static void test_writer(void)
 {
-	run_writers(1, false, 2 * test_pages);
+	run_writers(1, false, false);
 }
 
 static void test_4_writers(void)
 {
-	run_writers(4, false, 2 * test_pages);
+	run_writers(4, false, false);
+}
+
+static void test_two_slots(void)
+{
+	run_writers(2, false, true);
 }
 
 /* The guest's code, stack and page tables move as well, under its feet. */
 static void test_code_and_tables(void)
 {
-	run_writers(1, true, 2 * test_pages);
+	run_writers(1, true, false);
 }
 
 static void test_code_and_tables_4_vcpus(void)
 {
-	run_writers(4, true, 2 * test_pages);
+	run_writers(4, true, false);
 }
 
 /* Pages are donated for the first time while others of the file move. */
@@ -267,52 +272,32 @@ static void test_shared_pages_stay_shared(void)
 	gmem_vm_free(gvm);
 }
 
-/*
- * Races with what takes pages away from the guest. Half of the pages are the
- * guest's to check; the other half it fills, and the host punches them out.
- */
-static void guest_half(u64 id, struct gmem_ctl *ctl)
-{
-	u64 page, seq;
-
-	gmem_guest_init(ctl);
-	for (page = 0; page < ctl->nr_pages; page++)
-		gmem_guest_write_page(ctl, id, page, 0, true);
-	GUEST_SYNC(GMEM_STAGE_FILLED);
-	for (seq = 0; !READ_ONCE(ctl->stop); seq++)
-		for (page = 0; page < ctl->nr_pages; page += 2) {
-			gmem_guest_check_page(ctl, id, page, seq, false);
-			gmem_guest_write_page(ctl, id, page, seq + 1, false);
-		}
-	for (page = 0; page < ctl->nr_pages; page += 2)
-		gmem_guest_check_page(ctl, id, page, seq, true);
-	GUEST_SYNC(GMEM_STAGE_VERIFIED);
-}
-
 static void test_punch_race(void)
 {
+	require_pkvm_gmem();
+	gmem_vm_punch_race(pkvm_create(.nr_vcpus = 2, .nr_pages = test_pages,
+				       .flags = GMEM_MIGRATABLE_FLAGS,
+				       .guest_code = gmem_guest_half),
+			   MOVE_SECONDS);
+}
+
+static void test_close_race(void)
+{
+	time_t end = time(NULL) + MOVE_SECONDS;
 	struct gmem_vm *gvm;
-	u64 page, value, i;
+	u64 moved = 0;
+	int i;
 
 	require_pkvm_gmem();
-	gvm = pkvm_create(.nr_vcpus = 2, .nr_pages = test_pages,
-			  .flags = GMEM_MIGRATABLE_FLAGS,
-			  .guest_code = guest_half);
-	gmem_vm_fill(gvm);
-	gmem_vm_start(gvm);
 	gmem_mover_start();
-	gmem_mover_wait(gvm->vm, 1, MOVE_SECONDS);
-	for (i = 0; i < test_pages / 2; i++) {
-		page = 2 * (i * 389 % (test_pages / 2)) + 1;
-		pkvm_punch(gvm, page, 1);
-		value = gvm->mem[page * PAGE_WORDS];
-		TEST_ASSERT(!value, "Punched page %lu reads %lx", page, value);
-		usleep(1000);
+	for (i = 0; i < 2 || (!moved && time(NULL) < end); i++) {
+		gvm = create(2, test_pages, i % 2);
+		gmem_vm_fill(gvm);
+		moved += gmem_vm_close_race(gvm);
+		gmem_vm_free(gvm);
 	}
 	gmem_mover_stop();
-	gmem_vm_stop(gvm);
-	gmem_assert_raced(gmem_nr_migrated(gvm->vm));
-	gmem_vm_free(gvm);
+	gmem_assert_raced(moved);
 }
 
 static void test_death_race(void)
@@ -460,7 +445,7 @@ static void test_memory_failure(void)
 		gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
 	}
 	gvm->ctl->probe = 7;
-	pkvm_assert_run_faults(gvm->vcpus[0]);
+	gmem_vm_run_to_fault(gvm, 0, EHWPOISON, 7, 1);
 	gmem_vm_free(gvm);
 	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
 		    "pfn %#lx lost its poison with its VM", pfn);
@@ -601,6 +586,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(stopped_vcpus),
 	GMEM_TEST(writer),
 	GMEM_TEST(4_writers),
+	GMEM_TEST(two_slots),
 	GMEM_TEST(kcompactd),
 	GMEM_TEST(code_and_tables),
 	GMEM_TEST(code_and_tables_4_vcpus),
@@ -609,6 +595,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(share_race_4_vcpus),
 	GMEM_TEST(shared_pages_stay_shared),
 	GMEM_TEST(punch_race),
+	GMEM_TEST(close_race),
 	GMEM_TEST(death_race),
 	GMEM_TEST(killed_race),
 	GMEM_TEST(anonymous_beside),

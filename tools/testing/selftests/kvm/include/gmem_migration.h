@@ -28,6 +28,8 @@
 
 #define GMEM_MAX_VCPUS		4
 
+#define PAGE_WORDS		(SZ_4K / sizeof(u64))
+
 /* The tests pick single pages at distances that need as many. */
 #define GMEM_MIN_PAGES		512
 
@@ -59,6 +61,7 @@ enum gmem_stage {
 	GMEM_STAGE_VERIFIED,
 	GMEM_STAGE_SHARED,
 	GMEM_STAGE_UNSHARED,
+	GMEM_STAGE_FAULTED,	/* not by the guest: KVM_RUN has failed */
 };
 
 /*
@@ -98,6 +101,7 @@ struct gmem_vm_opts {
 	bool anonymous;		/* no guest_memfd: ordinary anonymous memory */
 	bool slot0_gmem;	/* protected VM: code and tables too */
 	bool prefill;		/* the host fills through its mapping */
+	bool two_slots;		/* the halves of the file in the opposite order */
 	void *guest_code;	/* instead of the pattern keeper */
 };
 
@@ -109,7 +113,7 @@ struct gmem_vm {
 	bool threads_started;
 	int stage[GMEM_MAX_VCPUS];
 	int fd;			/* guest_memfd */
-	u64 *mem;		/* mapping of all of it, or NULL */
+	u64 *mem;		/* mapping of all of it, by gfn, or NULL */
 	u64 *shared;		/* where it cannot be mapped: what is not private */
 	u64 nr_pages;
 	struct gmem_ctl *ctl;
@@ -119,17 +123,23 @@ struct gmem_vm {
 struct gmem_vm *gmem_vm_create(const struct gmem_vm_opts *opts);
 void gmem_vm_free(struct gmem_vm *gvm);
 void gmem_vm_run_to(struct gmem_vm *gvm, int vcpu, int stage);
+void gmem_vm_run_to_fault(struct gmem_vm *gvm, int vcpu, int err, u64 page,
+			  u64 nr);
 void gmem_vm_fill(struct gmem_vm *gvm);
 void gmem_vm_start(struct gmem_vm *gvm);
 void gmem_vm_stop(struct gmem_vm *gvm);
 void gmem_vm_check_from_host(struct gmem_vm *gvm);
 void gmem_vm_close_fd(struct gmem_vm *gvm);
+void gmem_vm_punch(struct gmem_vm *gvm, u64 page, u64 nr);
+void gmem_vm_punch_race(struct gmem_vm *gvm, unsigned int seconds);
+u64 gmem_vm_close_race(struct gmem_vm *gvm);
 u64 gmem_vm_kill(struct gmem_vm *(*create)(int arg), int arg, u64 nr,
 		 unsigned int seconds);
 
 /* For guests of their own making: share what the host needs, then go on. */
 void gmem_guest_init(struct gmem_ctl *ctl);
 void gmem_guest_code(u64 id, struct gmem_ctl *ctl);
+void gmem_guest_half(u64 id, struct gmem_ctl *ctl);
 void gmem_guest_check_page(struct gmem_ctl *ctl, u64 id, u64 page, u64 seq,
 			   bool all);
 void gmem_guest_write_page(struct gmem_ctl *ctl, u64 id, u64 page, u64 seq,
@@ -162,6 +172,7 @@ bool gmem_write_ulong(const char *path, u64 value);
 bool gmem_read_file(const char *path, char *buf, size_t size);
 u64 gmem_read_ulong(const char *path);
 u64 gmem_meminfo(const char *name);
+u64 gmem_vmstat(const char *name);
 
 /* Ways to make the kernel move pages. */
 bool gmem_has_cma(void);

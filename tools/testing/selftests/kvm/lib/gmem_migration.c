@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -79,7 +80,7 @@ void gmem_guest_write_page(struct gmem_ctl *ctl, u64 id, u64 page, u64 seq,
 	u64 *p = guest_page(ctl, page);
 	u64 w;
 
-	for (w = id; w < SZ_4K / sizeof(u64); w += step)
+	for (w = id; w < PAGE_WORDS; w += step)
 		WRITE_ONCE(p[w], gmem_word(page, w, seq));
 }
 
@@ -90,7 +91,7 @@ void gmem_guest_check_page(struct gmem_ctl *ctl, u64 id, u64 page, u64 seq,
 	u64 *p = guest_page(ctl, page);
 	u64 w, want, got;
 
-	for (w = id; w < SZ_4K / sizeof(u64); w += step) {
+	for (w = id; w < PAGE_WORDS; w += step) {
 		want = gmem_word(page, w, w % SPARSE_WORDS == id ? seq : 0);
 		got = READ_ONCE(p[w]);
 		__GUEST_ASSERT(got == want,
@@ -145,6 +146,46 @@ void gmem_guest_code(u64 id, struct gmem_ctl *ctl)
 }
 
 /*
+ * A page that the host punches out now and then: what the guest finds is its own,
+ * or it is a new page. A protected VM does not get one.
+ */
+static void guest_touch_hole(struct gmem_ctl *ctl, u64 id, u64 page)
+{
+	u64 *p = guest_page(ctl, page) + id, got;
+
+	if (ctl->protected)
+		return;
+
+	got = READ_ONCE(*p);
+	__GUEST_ASSERT(!got || got == gmem_word(page, id, 0),
+		       "vCPU %lu page %lu: %lx", id, page, got);
+	WRITE_ONCE(*p, gmem_word(page, id, 0));
+}
+
+/*
+ * Half of the pages is the guest's to check, the even ones; the other half it
+ * fills, and the host takes it away.
+ */
+void gmem_guest_half(u64 id, struct gmem_ctl *ctl)
+{
+	u64 page, seq;
+
+	gmem_guest_init(ctl);
+	for (page = 0; page < ctl->nr_pages; page++)
+		gmem_guest_write_page(ctl, id, page, 0, true);
+	GUEST_SYNC(GMEM_STAGE_FILLED);
+	for (seq = 0; !READ_ONCE(ctl->stop); seq++)
+		for (page = 0; page < ctl->nr_pages; page += 2) {
+			gmem_guest_check_page(ctl, id, page, seq, false);
+			gmem_guest_write_page(ctl, id, page, seq + 1, false);
+			guest_touch_hole(ctl, id, page + 1);
+		}
+	for (page = 0; page < ctl->nr_pages; page += 2)
+		gmem_guest_check_page(ctl, id, page, seq, true);
+	GUEST_SYNC(GMEM_STAGE_VERIFIED);
+}
+
+/*
  * VM
  */
 
@@ -165,11 +206,34 @@ struct kvm_vm __weak *gmem_arch_vm_create(struct gmem_vm *gvm)
 				      o->guest_code, gvm->vcpus);
 }
 
+/* Where page @page of the guest's is in the file. */
+static u64 file_page(struct gmem_vm *gvm, u64 page)
+{
+	if (!gvm->opts.two_slots)
+		return page;
+	return (page + gvm->nr_pages / 2) % gvm->nr_pages;
+}
+
+/* The pages in the order that the guest sees. */
+static u64 *map_file(struct gmem_vm *gvm, u64 nr)
+{
+	u64 *mem = kvm_mmap(gvm->nr_pages * SZ_4K, PROT_READ | PROT_WRITE,
+			    MAP_SHARED, gvm->fd), page;
+
+	for (page = 0; page < gvm->nr_pages; page += nr)
+		TEST_ASSERT(mmap(mem + page * PAGE_WORDS, nr * SZ_4K,
+				 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+				 gvm->fd, file_page(gvm, page) * SZ_4K) !=
+			    MAP_FAILED, "Cannot map the file, errno %d", errno);
+	return mem;
+}
+
 static void gmem_vm_add_memory(struct gmem_vm *gvm)
 {
 	const struct gmem_vm_opts *o = &gvm->opts;
-	u64 size = o->nr_pages * SZ_4K;
-	void *hva = NULL;
+	u64 nr = o->two_slots ? o->nr_pages / 2 : o->nr_pages, page;
+	u64 size = o->nr_pages * SZ_4K, *hva;
+	u32 slot = GMEM_SLOT;
 
 	if (o->anonymous) {
 		gvm->mem = kvm_mmap(size, PROT_READ | PROT_WRITE,
@@ -180,17 +244,17 @@ static void gmem_vm_add_memory(struct gmem_vm *gvm)
 	}
 
 	gvm->fd = vm_create_guest_memfd(gvm->vm, size, o->flags);
-	if (o->flags & GUEST_MEMFD_FLAG_INIT_SHARED) {
-		gvm->mem = kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED,
-				    gvm->fd);
-		hva = gvm->mem;
-	} else {
+	if (o->flags & GUEST_MEMFD_FLAG_INIT_SHARED)
+		gvm->mem = map_file(gvm, nr);
+	else
 		gvm->shared = kvm_mmap(size, PROT_READ | PROT_WRITE,
 				       MAP_PRIVATE | MAP_ANONYMOUS, -1);
-		hva = gvm->shared;
-	}
-	vm_set_user_memory_region2(gvm->vm, GMEM_SLOT, KVM_MEM_GUEST_MEMFD,
-				   GMEM_GPA, size, hva, gvm->fd, 0);
+	hva = gvm->mem ?: gvm->shared;
+	for (page = 0; page < o->nr_pages; page += nr)
+		vm_set_user_memory_region2(gvm->vm, slot++, KVM_MEM_GUEST_MEMFD,
+					   GMEM_GPA + page * SZ_4K, nr * SZ_4K,
+					   hva + page * PAGE_WORDS, gvm->fd,
+					   file_page(gvm, page) * SZ_4K);
 	if (o->private)
 		vm_mem_set_private(gvm->vm, GMEM_GPA, size);
 }
@@ -299,11 +363,43 @@ static u64 nr_strays(struct gmem_vm *gvm)
 	return nr;
 }
 
+/*
+ * Run a vCPU whose guest is going to touch one of @nr pages from @page on that is
+ * not there any more: it must never see zeroes, but KVM_RUN fail with @err, and say
+ * where.
+ */
+void gmem_vm_run_to_fault(struct gmem_vm *gvm, int vcpu, int err, u64 page,
+			  u64 nr)
+{
+	struct kvm_run *run = gvm->vcpus[vcpu]->run;
+	struct ucall uc;
+	u64 start = GMEM_GPA + page * SZ_4K, gpa;
+	int r;
+
+	run->exit_reason = KVM_EXIT_UNKNOWN;
+	r = _vcpu_run(gvm->vcpus[vcpu]);
+	if (!r && get_ucall(gvm->vcpus[vcpu], &uc) == UCALL_ABORT)
+		REPORT_GUEST_ASSERT(uc);
+	TEST_ASSERT(r == -1 && errno == err &&
+		    run->exit_reason == KVM_EXIT_MEMORY_FAULT,
+		    "KVM_RUN on a page that is gone: %d, errno %d, not %d, exit reason %u",
+		    r, errno, err, run->exit_reason);
+	gpa = run->memory_fault.gpa;
+	TEST_ASSERT(gpa >= start && gpa < start + nr * SZ_4K &&
+		    run->memory_fault.size == SZ_4K,
+		    "Memory fault at %lx of size %llx, not in %lu pages from %lx",
+		    gpa, run->memory_fault.size, nr, start);
+}
+
 /* Run a vCPU until its guest reports @stage. */
 void gmem_vm_run_to(struct gmem_vm *gvm, int vcpu, int stage)
 {
 	struct ucall uc;
 
+	if (stage == GMEM_STAGE_FAULTED) {
+		gmem_vm_run_to_fault(gvm, vcpu, EFAULT, 0, gvm->nr_pages);
+		WRITE_ONCE(gvm->stage[vcpu], stage);
+	}
 	while (READ_ONCE(gvm->stage[vcpu]) != stage) {
 		run_vcpu(gvm, gvm->vcpus[vcpu]);
 		switch (get_ucall(gvm->vcpus[vcpu], &uc)) {
@@ -392,6 +488,69 @@ void gmem_vm_stop(struct gmem_vm *gvm)
 			    "vCPU %u ended in stage %d", i, gvm->stage[i]);
 }
 
+void gmem_vm_punch(struct gmem_vm *gvm, u64 page, u64 nr)
+{
+	kvm_fallocate(gvm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      page * SZ_4K, nr * SZ_4K);
+}
+
+/* A race goes on until there was one. */
+static bool wants_moves(struct gmem_vm *gvm, u64 nr, time_t end)
+{
+	return gmem_nr_migrated(gvm->vm) < nr && time(NULL) < end;
+}
+
+/*
+ * Punch the odd pages of @gvm, a VM with gmem_guest_half(), while its vCPUs use the
+ * others, and pages move. The host gets new pages, which it can use.
+ */
+void gmem_vm_punch_race(struct gmem_vm *gvm, unsigned int seconds)
+{
+	time_t end = time(NULL) + seconds;
+	u64 half = gvm->nr_pages / 2, page, i, *last;
+
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	gmem_mover_start();
+	gmem_mover_wait(gvm->vm, 1, seconds);
+	for (i = 0; i < half || wants_moves(gvm, gvm->nr_pages, end); i++) {
+		page = i * 7919 % half * 2 + 1;
+		/* The guest writes to the first words only. */
+		last = gvm->mem + (page + 1) * PAGE_WORDS - 1;
+		gmem_vm_punch(gvm, page, 1);
+		TEST_ASSERT(!*last, "Punched page %lu reads %lx", page, *last);
+		*last = gmem_word(page, PAGE_WORDS - 1, 0);
+		usleep(1000);
+	}
+	gmem_mover_stop();
+	gmem_vm_stop(gvm);
+	gmem_assert_raced(gmem_nr_migrated(gvm->vm));
+	for (page = 1; page < gvm->nr_pages; page += 2) {
+		last = gvm->mem + (page + 1) * PAGE_WORDS - 1;
+		TEST_ASSERT(*last == gmem_word(page, PAGE_WORDS - 1, 0),
+			    "Page %lu, punched and filled, reads %lx", page,
+			    *last);
+	}
+	gmem_vm_free(gvm);
+}
+
+/*
+ * Close the file of a VM whose memory is filled while vCPUs use it, and pages move:
+ * each of them ends with a fault. Returns how many pages have been moved.
+ */
+u64 gmem_vm_close_race(struct gmem_vm *gvm)
+{
+	u64 moved;
+
+	start_threads(gvm, GMEM_STAGE_FAULTED);
+	while (!READ_ONCE(gvm->ctl->vcpu[0].pages))
+		usleep(1000);
+	moved = gmem_mover_wait(gvm->vm, 1, 2);
+	gmem_vm_close_fd(gvm);
+	join_threads(gvm);
+	return moved;
+}
+
 /* As fork(), with nothing that both would print, and no way to fail. */
 static pid_t fork_child(void)
 {
@@ -451,8 +610,8 @@ void gmem_vm_check_from_host(struct gmem_vm *gvm)
 	u64 nv = gvm->opts.nr_vcpus, page, w, seq, want, *p;
 
 	for (page = 0; page < gvm->nr_pages; page++) {
-		p = gvm->mem + page * SZ_4K / sizeof(u64);
-		for (w = 0; w < SZ_4K / sizeof(u64); w++) {
+		p = gvm->mem + page * PAGE_WORDS;
+		for (w = 0; w < PAGE_WORDS; w++) {
 			seq = w % SPARSE_WORDS < nv ?
 			      gvm->ctl->vcpu[w % SPARSE_WORDS].rounds : 0;
 			want = gmem_word(page, w, seq);
@@ -468,8 +627,8 @@ void gmem_fill_pattern(u64 *mem, u64 first_page, u64 nr_pages)
 	u64 page, w;
 
 	for (page = first_page; page < first_page + nr_pages; page++)
-		for (w = 0; w < SZ_4K / sizeof(u64); w++)
-			mem[page * SZ_4K / sizeof(u64) + w] =
+		for (w = 0; w < PAGE_WORDS; w++)
+			mem[page * PAGE_WORDS + w] =
 				gmem_word(page, w, 0);
 }
 
@@ -478,8 +637,8 @@ void gmem_check_pattern(u64 *mem, u64 first_page, u64 nr_pages)
 	u64 page, w, got;
 
 	for (page = first_page; page < first_page + nr_pages; page++)
-		for (w = 0; w < SZ_4K / sizeof(u64); w++) {
-			got = mem[page * SZ_4K / sizeof(u64) + w];
+		for (w = 0; w < PAGE_WORDS; w++) {
+			got = mem[page * PAGE_WORDS + w];
 			TEST_ASSERT(got == gmem_word(page, w, 0),
 				    "Page %lu word %lu reads %lx, not %lx",
 				    page, w, got, gmem_word(page, w, 0));
@@ -567,8 +726,8 @@ void gmem_get_pfns(u64 *mem, u64 nr_pages, u64 *pfns)
 	u64 i;
 
 	for (i = 0; i < nr_pages; i++) {
-		READ_ONCE(mem[i * SZ_4K / sizeof(u64)]);
-		pfns[i] = gmem_pfn(mem + i * SZ_4K / sizeof(u64));
+		READ_ONCE(mem[i * PAGE_WORDS]);
+		pfns[i] = gmem_pfn(mem + i * PAGE_WORDS);
 		TEST_ASSERT(pfns[i], "Page %lu has no pfn, is this root?", i);
 	}
 }
@@ -778,6 +937,12 @@ u64 gmem_meminfo(const char *name)
 	return read_figure("/proc/meminfo", name);
 }
 
+/* One of /proc/vmstat, by its name with the blank. */
+u64 gmem_vmstat(const char *name)
+{
+	return read_figure("/proc/vmstat", name);
+}
+
 static u64 gigantic_max_size;
 
 static u64 gigantic_take_and_free(const char *dir)
@@ -967,7 +1132,7 @@ void gmem_scatter_free(void)
 static u64 kcompactd_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 {
 	const char *scanned = "compact_daemon_migrate_scanned ";
-	u64 before = read_figure("/proc/vmstat", scanned);
+	u64 before = gmem_vmstat(scanned);
 	u64 start = gmem_nr_migrated(vm), moved;
 	time_t end = time(NULL) + seconds;
 
@@ -981,7 +1146,7 @@ static u64 kcompactd_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds)
 	gmem_write_ulong(PROACTIVENESS, 0);
 	/* It counts when it is done with a zone. */
 	end = time(NULL) + seconds;
-	while (read_figure("/proc/vmstat", scanned) == before) {
+	while (gmem_vmstat(scanned) == before) {
 		TEST_ASSERT(time(NULL) < end,
 			    "kcompactd has not looked at a single page");
 		usleep(100000);

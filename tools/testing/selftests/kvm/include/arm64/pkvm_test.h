@@ -56,30 +56,10 @@ static inline void pkvm_assert_private(struct gmem_vm *gvm, u64 page)
 	int code, sig;
 	u64 v = 0;
 
-	sig = gmem_read_signal(gvm->mem + page * SZ_4K / sizeof(u64), &v,
-			       &code);
+	sig = gmem_read_signal(gvm->mem + page * PAGE_WORDS, &v, &code);
 	TEST_ASSERT(sig == SIGSEGV && code == SEGV_ACCERR,
 		    "Host read of private page %lu: signal %d code %d value %lx, not SIGSEGV/SEGV_ACCERR",
 		    page, sig, code, v);
-}
-
-static inline void pkvm_punch(struct gmem_vm *gvm, u64 page, u64 nr)
-{
-	kvm_fallocate(gvm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      page * SZ_4K, nr * SZ_4K);
-}
-
-/*
- * A guest's access to a page that was taken from it must end the run: either
- * KVM_RUN fails, or it reports a memory fault. It must never see zeroes.
- */
-static inline void pkvm_assert_run_faults(struct kvm_vcpu *vcpu)
-{
-	int r = __vcpu_run(vcpu);
-
-	TEST_ASSERT(r == -1 && (errno == EFAULT || errno == EHWPOISON),
-		    "KVM_RUN on a page taken back: %d, errno %d, exit reason %u",
-		    r, errno, vcpu->run->exit_reason);
 }
 
 #endif /* SELFTEST_KVM_PKVM_TEST_H */
