@@ -4,11 +4,10 @@
  * of x86's software-protected VMs: what is refused, what moves, what does not
  * move, and that neither the guest nor the VMM can tell.
  */
-#include <ctype.h>
-
 #include <linux/kernel-page-flags.h>
 #include <linux/memfd.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 
@@ -479,67 +478,115 @@ static void test_numa_move_pages(void)
 	gfile_free(&f);
 }
 
-static bool same_pfns(u64 *mem, u64 nr, const u64 *before)
+static void run_on_node(int node)
 {
-	u64 *now = calloc(nr, sizeof(*now));
-	u64 moved;
+	char path[64], cpu[32];
+	cpu_set_t cpus;
 
-	TEST_ASSERT(now, "No memory for %lu pfns", nr);
-	gmem_get_pfns(mem, nr, now);
-	moved = gmem_count_moved(before, now, nr);
-	free(now);
-	return !moved;
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist",
+		 node);
+	__TEST_REQUIRE(gmem_read_file(path, cpu, sizeof(cpu)) && cpu[0] != '\n',
+		       "Node %d has no CPU", node);
+	CPU_ZERO(&cpus);
+	CPU_SET(atoi(cpu), &cpus);
+	kvm_sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+/* A file of ramfs: what guest_memfd has is to NUMA balancing like its pages. */
+static u64 *map_ramfs(u64 nr)
+{
+	char dir[] = "/tmp/gmem-XXXXXX", path[32];
+	u64 *mem;
+	int fd;
+
+	TEST_ASSERT(mkdtemp(dir), "No directory in /tmp, errno %d", errno);
+	__TEST_REQUIRE(!mount("none", dir, "ramfs", 0, NULL), "No ramfs");
+	snprintf(path, sizeof(path), "%s/file", dir);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	TEST_ASSERT(fd >= 0 && !ftruncate(fd, nr * SZ_4K), "No %s, errno %d",
+		    path, errno);
+	mem = kvm_mmap(nr * SZ_4K, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	kvm_free_fd(fd);
+	umount2(dir, MNT_DETACH);
+	rmdir(dir);
+	return mem;
+}
+
+/* Returns how many faults that took. */
+static u64 read_pages(u64 *mem, u64 nr)
+{
+	struct rusage before, after;
+	u64 i;
+
+	getrusage(RUSAGE_SELF, &before);
+	for (i = 0; i < nr; i++)
+		TEST_ASSERT(!READ_ONCE(mem[i * PAGE_WORDS]),
+			    "Page %lu reads %lx", i, mem[i * PAGE_WORDS]);
+	getrusage(RUSAGE_SELF, &after);
+	return after.ru_minflt - before.ru_minflt;
+}
+
+/* How often it looks, in milliseconds, where that can be set. */
+static void set_balancing(u64 delay, u64 min, u64 max)
+{
+	static const char dir[] = "/sys/kernel/debug/sched/numa_balancing/";
+	char path[96];
+
+	snprintf(path, sizeof(path), "%sscan_delay_ms", dir);
+	gmem_write_ulong(path, delay);
+	snprintf(path, sizeof(path), "%sscan_period_min_ms", dir);
+	gmem_write_ulong(path, min);
+	snprintf(path, sizeof(path), "%sscan_period_max_ms", dir);
+	gmem_write_ulong(path, max);
 }
 
 /*
- * The kernel has the idea itself: it may not. The pages are only read, as it leaves
- * those of files alone that have been written to.
+ * The kernel has the idea itself: it may not. It asks for a policy that says so, and
+ * leaves pages of files alone that have been written to, and so they are only read.
+ * That it has looked at them is seen from the faults.
  */
 static void test_numa_balancing(void)
 {
 	static const char balancing[] = "/proc/sys/kernel/numa_balancing";
-	const unsigned long node0 = 1;
+	const unsigned long nodes = 3;
+	u64 *ramfs, *pfns, *now, faults = 0, moved;
 	struct gfile f;
-	cpu_set_t cpus;
-	char cpu[32];
-	u64 *anon, i;
 	time_t end;
 
 	require_migratable();
 	require_two_nodes();
-	__TEST_REQUIRE(gmem_read_file("/sys/devices/system/node/node1/cpulist",
-				      cpu, sizeof(cpu)) && isdigit(cpu[0]),
-		       "Node 1 has no CPU");
 	__TEST_REQUIRE(gmem_write_file(balancing, "1"), "Cannot write %s",
 		       balancing);
+	run_on_node(0);
 	gfile_open_vm(&f, vm_create_barebones(), test_pages,
 		      GMEM_MIGRATABLE_FLAGS);
 	gfile_bind(&f, GMEM_SLOT, GMEM_GPA);
-	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_PREFERRED, &node0, 8, 0);
 	gmem_get_pfns(f.mem, f.nr, f.before);
-	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_DEFAULT, NULL, 0, 0);
-	/* Ordinary memory that is used in the same way: it does move. */
-	anon = kvm_mmap(f.nr * SZ_4K, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	kvm_mbind(anon, f.nr * SZ_4K, MPOL_PREFERRED, &node0, 8, 0);
-	gmem_fill_pattern(anon, 0, f.nr);
-	kvm_mbind(anon, f.nr * SZ_4K, MPOL_DEFAULT, NULL, 0, 0);
-	gmem_get_pfns(anon, f.nr, f.after);
+	kvm_mbind(f.mem, f.nr * SZ_4K, MPOL_BIND | MPOL_F_NUMA_BALANCING, &nodes,
+		  8, 0);
+	ramfs = map_ramfs(f.nr);
+	pfns = calloc(2 * f.nr, sizeof(*pfns));
+	TEST_ASSERT(pfns, "No memory for %lu pfns", 2 * f.nr);
+	now = pfns + f.nr;
+	gmem_get_pfns(ramfs, f.nr, pfns);
 
-	CPU_ZERO(&cpus);
-	CPU_SET(atoi(cpu), &cpus);
-	kvm_sched_setaffinity(0, sizeof(cpus), &cpus);
-	end = time(NULL) + move_seconds;
-	while (same_pfns(anon, f.nr, f.after) && time(NULL) < end) {
-		for (i = 0; i < f.nr * PAGE_WORDS; i++)
-			TEST_ASSERT(!READ_ONCE(f.mem[i]), "Word %lu reads %lx",
-				    i, f.mem[i]);
-		gmem_check_pattern(anon, 0, f.nr);
-	}
-	TEST_ASSERT(!same_pfns(anon, f.nr, f.after),
-		    "NUMA balancing moves no ordinary memory, either");
+	run_on_node(1);
+	set_balancing(100, 100, 200);
+	end = time(NULL) + FORCE_SECONDS;
+	do {
+		faults += read_pages(f.mem, f.nr);
+		read_pages(ramfs, f.nr);
+		gmem_get_pfns(ramfs, f.nr, now);
+		moved = gmem_count_moved(pfns, now, f.nr);
+	} while ((moved < f.nr / 2 || faults < 2 * f.nr) && time(NULL) < end);
+	set_balancing(1000, 1000, 60000);
+	ksft_print_msg("%lu faults; %lu pages of ramfs moved\n", faults, moved);
+	TEST_ASSERT(moved >= f.nr / 2,
+		    "NUMA balancing moves %lu pages of another file", moved);
+	TEST_ASSERT(faults >= 2 * f.nr, "%lu faults of %lu pages", faults, f.nr);
 	assert_no_moves(&f);
-	kvm_munmap(anon, f.nr * SZ_4K);
+	free(pfns);
+	kvm_munmap(ramfs, f.nr * SZ_4K);
 	gfile_free(&f);
 }
 
@@ -785,6 +832,34 @@ static void run_sw_protected(bool private, u64 flags)
 	/* The code and the tables of the guest are not copied in place. */
 	TEST_ASSERT(!copied_in_place() || mapped < moved / 4,
 		    "%lu moves made the guest fault %lu times", moved, mapped);
+	gmem_vm_free(gvm);
+}
+
+/* Memory goes offline while a guest has private pages in it. */
+static void test_memory_offline_of_guest(void)
+{
+	struct gmem_vm_opts opts = {
+		.nr_vcpus = 2,
+		.nr_pages = test_pages,
+		.private = true,
+	};
+	time_t end = time(NULL) + FORCE_SECONDS;
+	struct gmem_vm *gvm;
+	u64 blocks = 0;
+
+	/* What has to work there is that pages leave CMA. */
+	__TEST_REQUIRE(!gmem_has_cma(), "There is CMA instead of ZONE_MOVABLE");
+	gvm = create_sw_protected(&opts);
+	gmem_vm_fill(gvm);
+	gmem_vm_start(gvm);
+	do {
+		blocks += gmem_offline_blocks(gvm->vm);
+	} while (!blocks && time(NULL) < end);
+	gmem_vm_stop(gvm);
+	ksft_print_msg("%lu moves, %lu failed, %lu blocks with its pages\n",
+		       gmem_nr_migrated(gvm->vm), gmem_nr_failed(gvm->vm),
+		       blocks);
+	TEST_ASSERT(blocks, "No memory block with the guest's pages went offline");
 	gmem_vm_free(gvm);
 }
 
@@ -1276,6 +1351,7 @@ static const struct gmem_test tests[] = {
 #ifdef __x86_64__
 	GMEM_TEST(private_memory),
 	GMEM_TEST(private_kcompactd),
+	GMEM_TEST(memory_offline_of_guest),
 	GMEM_TEST(shared_of_private_vm),
 	GMEM_TEST(conversion_race),
 #endif

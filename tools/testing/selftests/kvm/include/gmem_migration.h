@@ -181,6 +181,7 @@ void gmem_compact(void);
 u64 gmem_cma_sweep(void);
 u64 gmem_gigantic_cycle(u64 max_size);
 u64 gmem_offline_cycle(const u64 *pfns, u64 nr_pages);
+u64 gmem_offline_blocks(struct kvm_vm *vm);
 u64 gmem_force_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds);
 u64 gmem_try_moves(struct kvm_vm *vm, u64 nr, unsigned int seconds);
 
