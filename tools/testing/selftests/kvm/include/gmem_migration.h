@@ -179,6 +179,8 @@ bool gmem_has_cma(void);
 void gmem_drain(void);
 void gmem_compact(void);
 u64 gmem_cma_sweep(void);
+u64 gmem_cma_hold(void);
+void gmem_cma_free(void);
 u64 gmem_gigantic_cycle(u64 max_size);
 u64 gmem_offline_cycle(const u64 *pfns, u64 nr_pages);
 u64 gmem_offline_blocks(struct kvm_vm *vm);

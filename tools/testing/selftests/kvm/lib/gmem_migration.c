@@ -885,6 +885,28 @@ u64 gmem_cma_sweep(void)
 	return sum_over_dir(CMA_DIR, cma_sweep);
 }
 
+static u64 cma_hold(const char *dir)
+{
+	char path[600];
+	u64 nr = 0;
+
+	snprintf(path, sizeof(path), "%s/alloc", dir);
+	while (gmem_write_ulong(path, CMA_CHUNK))
+		nr += CMA_CHUNK;
+	return nr;
+}
+
+/* Allocate all of CMA, so that nothing else is in it, until gmem_cma_free(). */
+u64 gmem_cma_hold(void)
+{
+	return sum_over_dir(CMA_DIR, cma_hold);
+}
+
+void gmem_cma_free(void)
+{
+	sum_over_dir(CMA_DIR, cma_free);
+}
+
 static u64 cma_drain(const char *dir)
 {
 	char path[600];
@@ -1387,7 +1409,7 @@ static void restore_environment(void)
 {
 	gmem_fail_function_off();
 	gmem_set_param(false);
-	sum_over_dir(CMA_DIR, cma_free);
+	gmem_cma_free();
 	if (gmem_read_ulong(PROACTIVENESS) != old_proactiveness)
 		gmem_write_ulong(PROACTIVENESS, old_proactiveness);
 	/* The kernel changes it, too, and not any more once it was written to. */
