@@ -13,6 +13,12 @@ double stats_mean(const double *values, size_t nr)
 	return nr ? sum / nr : 0;
 }
 
+/* By how much equal means may differ, as numbers have an end. */
+static double rounding(double mean)
+{
+	return 1e-12 * fabs(mean);
+}
+
 static double variance(const double *values, size_t nr)
 {
 	double mean = stats_mean(values, nr), sum = 0;
@@ -22,7 +28,8 @@ static double variance(const double *values, size_t nr)
 		return 0;
 	for (i = 0; i < nr; i++)
 		sum += (values[i] - mean) * (values[i] - mean);
-	return sum / (nr - 1);
+	sum /= nr - 1;
+	return sum > rounding(mean) * rounding(mean) ? sum : 0;
 }
 
 double stats_deviation(const double *values, size_t nr)
@@ -102,7 +109,7 @@ double stats_welch_p(const double *a, size_t nr_a, const double *b,
 	error_b = variance(b, nr_b) / nr_b;
 	error = error_a + error_b;
 	if (error == 0)
-		return apart == 0;
+		return fabs(apart) <= rounding(stats_mean(a, nr_a));
 
 	/* Degrees of freedom after Welch and Satterthwaite. */
 	df = error * error / (error_a * error_a / (nr_a - 1) +
