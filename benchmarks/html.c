@@ -123,7 +123,7 @@ static bool worth_drawing(const struct json *run)
 
 static const char *const colors[] = {
 	"#c62828", "#1565c0", "#2e7d32", "#ef6c00", "#6a1b9a", "#00838f",
-	"#5f6368", "#ad1457",
+	"#5f6368", "#ad1457", "#9e9d24", "#4e342e", "#0277bd", "#ff8a80",
 };
 
 /* All figures that are called success, as bars. */

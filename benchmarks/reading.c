@@ -8,7 +8,7 @@
 #include "buddy.h"
 #include "reading.h"
 
-/* More than all results need. */
+/* More than all results need, but for the durations of a million moves. */
 #define HEAP_SIZE	(8 * MIB)
 
 void reader_init(struct reader *r)

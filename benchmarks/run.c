@@ -66,7 +66,7 @@ void distribution(struct run *r, const char *name, enum better better,
 	for (i = 0; i < ARRAY_SIZE(points); i++) {
 		/* The 99th percentile of ten values is none. */
 		if (points[i].percent < 100 &&
-		    d->nr * (100 - points[i].percent) < 100)
+		    d->nr * (100 - points[i].percent) < 100 - 1e-6)
 			continue;
 		figure(r, name, points[i].name, "ns", better,
 		       percentile(d->ns, d->nr, points[i].percent));

@@ -13,7 +13,7 @@
 #include "group.h"
 
 #define MAX_ARGS	8
-#define MAX_VARIANTS	8
+#define MAX_VARIANTS	12
 
 struct run;
 struct step;

@@ -127,6 +127,15 @@ static void test_census(void)
 	      map_rgb(BLOCK_PRIVATE, 8) == 0xc62828, "colours are mixed");
 }
 
+static void parse_moves(struct durations *pages, struct durations *folios,
+			const char *events)
+{
+	FILE *in = fmemopen((void *)events, strlen(events), "r");
+
+	trace_parse_moves(pages, folios, in);
+	fclose(in);
+}
+
 static void test_trace(void)
 {
 	static const char hist[] =
@@ -156,8 +165,8 @@ static void test_trace(void)
 		"\nTotals:\n    Hits: 6\n    Entries: 3\n    Dropped: 0\n";
 	struct json *out = trace_parse_backends(hist, format), *pkvm;
 	struct watched watched[MAX_BACKENDS];
-	struct durations batches = { 0 };
-	uint64_t hundred[100];
+	static uint64_t numbers[2000];
+	struct durations batches, folios;
 	int i;
 
 	pkvm = json_get(out, "pkvm");
@@ -168,14 +177,14 @@ static void test_trace(void)
 	check(json_get_number(json_get(out, "copy"), "moved", -1) == 3,
 	      "backends kept apart");
 
-	out = trace_parse_durations(events);
-	check(json_get_number(out, "moves", -1) == 3,
-	      "failed moves have no duration");
-	check(json_get_number(out, "p50_ns", -1) == 200, "median");
-	check(json_get_number(out, "max_ns", -1) == 300, "maximum");
+	parse_moves(&batches, &folios, events);
+	check(folios.nr == 3 && !batches.nr, "failed moves have no duration");
+	check(percentile(folios.ns, 3, 50) == 200 &&
+	      percentile(folios.ns, 3, 100) == 300, "median and maximum");
 
-	trace_parse_batches(&batches, batch_events);
-	check(batches.nr == 1 && batches.ns[0] == 1000,
+	parse_moves(&batches, &folios, batch_events);
+	check(batches.nr == 1 && batches.ns[0] == 1000 && batches.pages == 32 &&
+	      batches.dropped == 38 && !folios.nr,
 	      "pages of a batch share its time; failures and few do not count");
 
 	check(trace_parse_watch(watched, watch_hist, format) == 1 &&
@@ -185,13 +194,16 @@ static void test_trace(void)
 	      percentile(watched->moved.ns, 4, 100) == 15000,
 	      "a histogram of durations is taken apart");
 
-	for (i = 0; i < 100; i++)
-		hundred[i] = i + 1;
-	check(percentile(hundred, 100, 50) == 50 &&
-	      percentile(hundred, 100, 99) == 99 &&
-	      percentile(hundred, 100, 100) == 100 &&
-	      percentile(hundred, 1, 99) == 1 &&
-	      percentile(hundred, 0, 50) == 0, "percentiles by nearest rank");
+	for (i = 0; i < 2000; i++)
+		numbers[i] = i + 1;
+	check(percentile(numbers, 100, 50) == 50 &&
+	      percentile(numbers, 100, 99) == 99 &&
+	      percentile(numbers, 100, 100) == 100 &&
+	      percentile(numbers, 101, 50) == 51 &&
+	      percentile(numbers, 1000, 99.9) == 999 &&
+	      percentile(numbers, 2000, 99.9) == 1998 &&
+	      percentile(numbers, 1, 99) == 1 &&
+	      percentile(numbers, 0, 50) == 0, "percentiles by nearest rank");
 }
 
 static void test_json(void)
@@ -243,7 +255,7 @@ static void test_stats(void)
 	static const double one_to_three[] = { 1, 2, 3 };
 	static const double three_to_five[] = { 3, 4, 5 };
 	static const double apart[] = { 0, 2 }, tens[] = { 10, 10, 10 };
-	static const double elevens[] = { 11, 11 };
+	static const double elevens[] = { 11, 11 }, tenths[] = { 0.1, 0.1, 0.1 };
 
 	check(near(stats_mean(three_to_five, 3), 4) &&
 	      near(stats_deviation(three_to_five, 3), 1) &&
@@ -264,6 +276,9 @@ static void test_stats(void)
 	check(stats_welch_p(tens, 3, elevens, 2) == 0 &&
 	      stats_welch_p(tens, 3, tens, 2) == 1,
 	      "without any deviation the comparison is exact");
+	/* Their means are not the same number. */
+	check(stats_welch_p(tenths, 3, tenths, 2) == 1 &&
+	      stats_deviation(tenths, 3) == 0, "nor is rounding a deviation");
 	check(stats_welch_p(tens, 1, elevens, 2) == -1,
 	      "one value says nothing about chance");
 }

@@ -48,7 +48,7 @@ static double gaps_percentile(const struct gaps *gaps, double percent, double hz
 		total += gaps->nr[i];
 	for (i = 0; i < GAPS_BUCKETS - 1; i++) {
 		seen += gaps->nr[i];
-		if (seen >= percent / 100 * total)
+		if (seen >= percent * total / 100 - 1e-6)
 			break;
 	}
 	return gaps_floor(i) / hz * 1e9;

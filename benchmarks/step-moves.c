@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Steps: what moving a page costs. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -80,6 +81,8 @@ static void moves_figures(struct run *r, const char *kind)
 	    folios.nr < (pages.pages + pages.dropped) * 0.95)
 		result_fail(r->result, "guests: %zu of %llu pages that were moved were theirs",
 			    folios.nr, (unsigned long long)(pages.pages + pages.dropped));
+	free(pages.ns);
+	free(folios.ns);
 }
 
 /* What checking their memory has cost the guests, who stand still then. */

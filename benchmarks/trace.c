@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,13 +236,14 @@ static int compare_u64(const void *a, const void *b)
 
 uint64_t percentile(const uint64_t *sorted, size_t nr, double percent)
 {
-	size_t rank = (size_t)(percent / 100 * nr);
+	/*
+	 * The smallest value that @percent of all do not exceed; 99.9 is no number
+	 * that has an end in binary.
+	 */
+	size_t rank = ceil(percent * nr / 100 - 1e-9);
 
 	if (!nr)
 		return 0;
-	/* The smallest value that @percent of all values do not exceed. */
-	if (rank < percent / 100 * nr)
-		rank++;
 	return sorted[rank ? rank - 1 : 0];
 }
 
@@ -272,20 +274,13 @@ double durations_mean(const struct durations *d)
 	return d->nr ? (double)sum / d->nr : 0;
 }
 
-void trace_parse_folios(struct durations *d, const char *events)
+static void parse_folio(struct durations *d, const char *line)
 {
-	char *copy = xstrdup(events), *line, *save = NULL;
+	char ret[32], duration[32];
 
-	for (line = strtok_r(copy, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char ret[32], duration[32];
-
-		if (line_field(line, "ret", ret, sizeof(ret)) && !atoi(ret) &&
-		    line_field(line, "duration_ns", duration,
-			       sizeof(duration)))
-			durations_add(d, strtoull(duration, NULL, 10));
-	}
-	free(copy);
+	if (line_field(line, "ret", ret, sizeof(ret)) && !atoi(ret) &&
+	    line_field(line, "duration_ns", duration, sizeof(duration)))
+		durations_add(d, strtoull(duration, NULL, 10));
 }
 
 /*
@@ -294,51 +289,55 @@ void trace_parse_folios(struct durations *d, const char *events)
  */
 #define MIN_BATCH	8
 
-void trace_parse_batches(struct durations *d, const char *events)
+static void parse_batch(struct durations *d, const char *line)
 {
-	char *copy = xstrdup(events), *line, *save = NULL;
+	char ns[32], pages[32], failed[32];
 
-	for (line = strtok_r(copy, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char ns[32], pages[32], failed[32];
-
-		if (!strstr(line, " " BATCH_EVENT ":") ||
-		    !line_field(line, "ns", ns, sizeof(ns)) ||
-		    !line_field(line, "pages", pages, sizeof(pages)) ||
-		    !line_field(line, "bad", failed, sizeof(failed)))
-			continue;
-		if (atoll(failed) || atoll(pages) < MIN_BATCH) {
-			d->dropped += atoll(pages);
-			continue;
-		}
-		durations_add(d, strtoull(ns, NULL, 10) / atoll(pages));
-		d->pages += atoll(pages);
+	if (!strstr(line, " " BATCH_EVENT ":") ||
+	    !line_field(line, "ns", ns, sizeof(ns)) ||
+	    !line_field(line, "pages", pages, sizeof(pages)) ||
+	    !line_field(line, "bad", failed, sizeof(failed)))
+		return;
+	if (atoll(failed) || atoll(pages) < MIN_BATCH) {
+		d->dropped += atoll(pages);
+		return;
 	}
-	free(copy);
+	durations_add(d, strtoull(ns, NULL, 10) / atoll(pages));
+	d->pages += atoll(pages);
 }
 
-struct json *trace_parse_durations(const char *events)
+void trace_parse_moves(struct durations *pages, struct durations *folios,
+		       FILE *events)
 {
-	struct json *out = json_object();
-	struct durations d = { 0 };
+	char line[512];
 
-	trace_parse_folios(&d, events);
-	durations_sort(&d);
+	memset(pages, 0, sizeof(*pages));
+	memset(folios, 0, sizeof(*folios));
+	/* A million moves are more text than there may be memory. */
+	while (events && fgets(line, sizeof(line), events)) {
+		parse_batch(pages, line);
+		parse_folio(folios, line);
+	}
+	durations_sort(pages);
+	durations_sort(folios);
+}
+
+struct json *trace_durations(void)
+{
+	FILE *events = fopen(in_instance("/trace"), "r");
+	struct json *out = json_object();
+	struct durations pages, d;
+
+	trace_parse_moves(&pages, &d, events);
+	if (events)
+		fclose(events);
 	json_add_number(out, "moves", d.nr);
 	json_add_number(out, "p50_ns", percentile(d.ns, d.nr, 50));
 	json_add_number(out, "p99_ns", percentile(d.ns, d.nr, 99));
 	json_add_number(out, "max_ns", percentile(d.ns, d.nr, 100));
 	json_add_number(out, "mean_ns", durations_mean(&d));
+	free(pages.ns);
 	free(d.ns);
-	return out;
-}
-
-struct json *trace_durations(void)
-{
-	char *events = read_text(in_instance("/trace"));
-	struct json *out = trace_parse_durations(events ? events : "");
-
-	free(events);
 	return out;
 }
 
@@ -409,18 +408,10 @@ static bool events_lost(void)
 
 bool trace_moves(struct durations *pages, struct durations *folios)
 {
-	char *events = read_text(in_instance("/trace"));
+	FILE *events = fopen(in_instance("/trace"), "r");
 
-	memset(pages, 0, sizeof(*pages));
-	memset(folios, 0, sizeof(*folios));
-	if (!events)
-		return false;
-	trace_parse_batches(pages, events);
-	trace_parse_folios(folios, events);
-	free(events);
-	durations_sort(pages);
-	durations_sort(folios);
-	return !events_lost();
+	trace_parse_moves(pages, folios, events);
+	return events && !fclose(events) && !events_lost();
 }
 
 #define WATCH_TRIGGER	"hist:keys=backend,ret,duration_ns.buckets=250:size=16384"

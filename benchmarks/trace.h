@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "json.h"
 
@@ -62,10 +63,9 @@ int trace_watch_end(struct watched *backends);
 /* The parsers behind them. */
 int trace_parse_watch(struct watched *backends, const char *hist,
 		      const char *format);
-void trace_parse_batches(struct durations *d, const char *events);
-void trace_parse_folios(struct durations *d, const char *events);
+void trace_parse_moves(struct durations *pages, struct durations *folios,
+		       FILE *events);
 struct json *trace_parse_backends(const char *hist, const char *format);
-struct json *trace_parse_durations(const char *events);
 void durations_add(struct durations *d, uint64_t ns);
 /* Nearest-rank percentile of sorted values. */
 void durations_sort(struct durations *d);
