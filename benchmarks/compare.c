@@ -101,6 +101,15 @@ static bool same_number(const struct json *a, const struct json *b,
 	return fabs(x - y) <= 0.05 * fmax(x, y);
 }
 
+static bool same_text(const struct json *a, const struct json *b,
+		      const char *object, const char *key)
+{
+	const char *x = json_get_string(json_get(a, object), key);
+	const char *y = json_get_string(json_get(b, object), key);
+
+	return !strcmp(x ? x : "", y ? y : "");
+}
+
 /*
  * Seconds of an emulated and of a real machine have nothing in common, nor have
  * fragments of a small machine and of a large one.
@@ -127,6 +136,10 @@ static bool same_conditions(struct compare *cmp, const struct json *a,
 	if (!same_number(a, b, "machine", "cpus") ||
 	    !same_number(a, b, "machine", "memory_mib"))
 		return cannot(cmp, scenario, "on machines of different size (--force)");
+	if (!same_text(a, b, "kernel", "machine") ||
+	    !same_text(a, b, "labels", "machine") ||
+	    !same_text(a, b, "labels", "qemu"))
+		return cannot(cmp, scenario, "on different machines, or emulators (--force)");
 	return true;
 }
 
@@ -160,9 +173,12 @@ static bool is_missed(const struct comparison *c)
 	return c->better != BETTER_NONE && !strstr(c->name, ".p9");
 }
 
+/* Where nothing varies, every difference is significant, and few matter. */
+#define MIN_PERCENT	0.1
+
 static void judge(struct compare *cmp, struct comparison *c)
 {
-	double worse, base;
+	double base;
 
 	c->a.mean = stats_mean(c->a.values, c->a.nr);
 	c->b.mean = stats_mean(c->b.values, c->b.nr);
@@ -183,10 +199,11 @@ static void judge(struct compare *cmp, struct comparison *c)
 	c->p = stats_welch_p(c->a.values, c->a.nr, c->b.values, c->b.nr);
 	c->significant = c->p >= 0 && c->p < cmp->alpha;
 
-	if (c->better == BETTER_NONE)
+	if (c->better == BETTER_NONE || !c->significant ||
+	    fabs(c->difference) < MIN_PERCENT)
 		return;
-	worse = c->better == BETTER_LOWER ? c->difference : -c->difference;
-	if (c->significant && worse > cmp->threshold) {
+	c->verdict = (c->difference > 0) == (c->better == BETTER_HIGHER) ? 1 : -1;
+	if (c->verdict < 0 && fabs(c->difference) > cmp->threshold) {
 		c->regression = true;
 		cmp->nr_regressions++;
 	}
@@ -241,6 +258,9 @@ static void print_sets(const struct result_set *a, const struct result_set *b)
 		{ "variant", NULL, "variant" },
 		{ "kernel", "kernel", "release" },
 		{ "configuration", "kernel", "config" },
+		{ "architecture", "kernel", "machine" },
+		{ "machine", "labels", "machine" },
+		{ "QEMU", "labels", "qemu" },
 		{ "benchmarks", "labels", "git" },
 		{ "clock", NULL, "clock" },
 	};
@@ -275,12 +295,9 @@ static void print_samples(const struct samples *s)
 
 static void print_comparison(const struct comparison *c)
 {
-	const char *verdict = "";
+	const char *verdict = c->verdict > 0 ? " better" : c->regression ?
+			      " WORSE" : c->verdict ? " worse" : "";
 	char text[64];
-
-	if (c->significant && c->difference && c->better != BETTER_NONE)
-		verdict = (c->difference > 0) == (c->better == BETTER_HIGHER) ?
-			  " better" : c->regression ? " WORSE" : " worse";
 
 	snprintf(text, sizeof(text), "%s [%s]", c->name, c->unit);
 	printf("  %-38s", text);

@@ -25,6 +25,7 @@ struct comparison {
 	double difference;	/* of b from a, in percent of a; may be infinite */
 	double p;		/* see stats_welch_p() */
 	bool significant;
+	int verdict;		/* 1 where b is better, -1 where it is worse */
 	bool regression;
 	struct comparison *next;
 };

@@ -129,9 +129,14 @@ static const char *const colors[] = {
 /* All figures that are called success, as bars. */
 static void put_success(struct page *page, const struct table *t)
 {
-	int i, v, n = 0;
-	FILE *gp = NULL;
+	int i, v, n = 0, nr = t->variants.nr;
+	FILE *gp = NULL, *labels;
+	size_t size;
+	char *text;
 
+	labels = open_memstream(&text, &size);
+	if (!labels)
+		die("out of memory");
 	for (i = 0; i < t->figures.nr; i++) {
 		const char *name = t->figures.name[i];
 		const char *end = strstr(name, ".success");
@@ -143,17 +148,30 @@ static void put_success(struct page *page, const struct table *t)
 			fputs("$s << EOD\n", gp);
 		}
 		fprintf(gp, "\"%.*s\"", (int)(end - name), name);
-		for (v = 0; v < t->variants.nr; v++) {
-			const struct comparison *c = table_cell(t, v, name);
+		for (v = 0; v < nr; v++) {
+			const struct samples *s = table_samples(t, v, name);
 
-			fprintf(gp, " %g", !c ? 0 : v ? c->b.mean : c->a.mean);
+			if (s) {
+				fprintf(gp, " %g", s->mean);
+				continue;
+			}
+			/* In the place of the bar. */
+			fputs(" ?", gp);
+			fprintf(labels, "set label '%s' at %g,2 rotate by 90 font ',11' tc rgb '#5f6368'\n",
+				table_runs(t, v) ? "no figure" : "no run",
+				n + (v - (nr - 1) / 2.0) / (nr + 1));
 		}
 		fputc('\n', gp);
 		n++;
 	}
-	if (!n)
+	fclose(labels);
+	if (!n) {
+		free(text);
 		return;
-	fprintf(gp, "EOD\nset style data histograms\nset style histogram gap 1\n"
+	}
+	fprintf(gp, "EOD\n%sset datafile missing '?'\n", text);
+	free(text);
+	fprintf(gp, "set style data histograms\nset style histogram gap 1\n"
 		"set style fill solid\nset yrange [0:100]\nset xrange [-0.7:%d-0.3]\n"
 		"set ylabel 'percent'\nset border 3\nset tics nomirror\n"
 		"set grid ytics lc rgb '#dddddd'\n"
@@ -378,13 +396,9 @@ static void put_distributions(struct page *page, const struct table *t)
 static void put_cell(FILE *out, const struct comparison *c, bool base)
 {
 	const struct samples *s = base ? &c->a : &c->b;
-	const char *class = "";
 
-	if (!base && c->significant && c->difference &&
-	    c->better != BETTER_NONE)
-		class = (c->difference > 0) == (c->better == BETTER_HIGHER) ?
-			" class=\"better\"" : " class=\"worse\"";
-	fprintf(out, "<td%s>", class);
+	fprintf(out, "<td%s>", base || !c->verdict ? "" : c->verdict > 0 ?
+		" class=\"better\"" : " class=\"worse\"");
 	if (!s->nr) {
 		fputs("&ndash;</td>", out);
 		return;

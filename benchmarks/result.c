@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <ftw.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,10 @@ void result_figure(struct json *result, const char *name, const char *unit,
 {
 	struct json *one = json_get(result, "figures")->child;
 
+	if (!isfinite(value)) {
+		result_fail(result, "%s is %g, which is no figure", name, value);
+		return;
+	}
 	/* One boot is one sample. */
 	for (; one; one = one->next) {
 		if (!strcmp(json_get_string(one, "name"), name)) {

@@ -68,7 +68,9 @@ void distribution(struct run *r, const char *name, enum better better,
 		if (points[i].percent < 100 &&
 		    d->nr * (100 - points[i].percent) < 100 - 1e-6)
 			continue;
-		figure(r, name, points[i].name, "ns", better,
+		/* The largest is one value, and says how often an interrupt came. */
+		figure(r, name, points[i].name, "ns",
+		       points[i].percent < 100 ? better : BETTER_NONE,
 		       percentile(d->ns, d->nr, points[i].percent));
 	}
 	figure(r, name, "mean", "ns", better, durations_mean(d));

@@ -304,6 +304,7 @@ static void test_compare(void)
 {
 	static const double low[] = { 99, 100, 101 }, high[] = { 119, 120, 121 };
 	static const double wide[] = { 50, 100, 210 }, noise[] = { -1, 0, 2 };
+	static const double exact[] = { 6411, 6411 }, nearly[] = { 6412, 6412 };
 	struct result_set a, b;
 	struct compare cmp = { .alpha = 0.05, .threshold = 5 };
 
@@ -390,6 +391,23 @@ static void test_compare(void)
 	      "nor are runs with other guests");
 	cmp = (struct compare) { .alpha = 0.05, .threshold = 5, .force = true };
 	check(compare_sets(&cmp, &a, &b), "but by force");
+	make_set(&a, "x", "f", BETTER_LOWER, low, 3);
+	json_add_string(json_get(a.runs[0], "labels"), "qemu", "7.2.0");
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(!compare_sets(&cmp, &a, &b) && strstr(cmp.error, "emulators"),
+	      "nor are other emulators");
+	make_set(&a, "x", "f", BETTER_LOWER, low, 3);
+	json_add_string(json_add(a.runs[0], "kernel", json_object()), "machine", "x86_64");
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(!compare_sets(&cmp, &a, &b) && strstr(cmp.error, "machines"),
+	      "nor other architectures");
+
+	make_set(&a, "x", "f", BETTER_LOWER, exact, 2);
+	make_set(&b, "x", "f", BETTER_LOWER, nearly, 2);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 0 };
+	check(compare_sets(&cmp, &a, &b) && cmp.first->significant &&
+	      !cmp.first->verdict && !cmp.nr_regressions,
+	      "a difference of next to nothing is neither better nor worse");
 }
 
 static void test_result_files(void)
@@ -430,6 +448,10 @@ static void test_result_files(void)
 	result_figure(run, "x.y", "ns", BETTER_LOWER, 1);
 	result_figure(run, "x.y", "ns", BETTER_LOWER, 2);
 	check(result_failed(run), "a figure that comes twice is refused");
+	run = result_new("s", "v", 1);
+	result_figure(run, "f", "ns", BETTER_LOWER, NAN);
+	check(result_failed(run) && !json_get(run, "figures")->child,
+	      "so is one that is no number");
 	unlink(path);
 	rmdir(dir);
 }

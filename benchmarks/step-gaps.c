@@ -81,7 +81,7 @@ void step_gaps(struct run *r, const struct step *step)
 	for (i = 0; i < ARRAY_SIZE(points); i++)
 		figure(r, name, points[i].name, "ns", BETTER_LOWER,
 		       gaps_percentile(&gaps, points[i].percent, hz));
-	figure(r, name, "gap_max", "ns", BETTER_LOWER, gaps.longest / hz * 1e9);
+	figure(r, name, "gap_max", "ns", BETTER_NONE, gaps.longest / hz * 1e9);
 	figure(r, name, "checked", "pages/s", BETTER_HIGHER,
 	       (group_checked(&r->group) - r->checked) / seconds);
 	if (r->exits >= 0) {

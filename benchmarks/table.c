@@ -101,6 +101,15 @@ const struct comparison *table_cell(const struct table *t, int variant,
 	return NULL;
 }
 
+const struct samples *table_samples(const struct table *t, int variant,
+				    const char *figure)
+{
+	const struct comparison *c = table_cell(t, variant, figure);
+	const struct samples *s = c ? variant ? &c->b : &c->a : NULL;
+
+	return s && s->nr ? s : NULL;
+}
+
 /* Is @word one of @list? */
 static bool lists(const char *list, const char *word)
 {

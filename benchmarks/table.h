@@ -33,6 +33,9 @@ void table_make(struct table *t, const struct result_set *set,
 /* NULL where there is none; a is the first variant's, b the other's. */
 const struct comparison *table_cell(const struct table *t, int variant,
 				    const char *figure);
+/* What a variant's runs had. NULL where they had none, or there are none. */
+const struct samples *table_samples(const struct table *t, int variant,
+				    const char *figure);
 /* Is it one of those that the scenario wants to be seen first? */
 bool table_shows(const struct table *t, const char *figure);
 /* Is the distribution of that name worth a curve? */
