@@ -187,7 +187,7 @@ const struct verb verbs[] = {
 	  "gaps NAME" },
 	{ "load", step_load, 2, 2, true, "tt",
 	  "load NAME COMMAND" },
-	{ "unload", step_unload, 1, 1, false, "t",
+	{ "unload", step_unload, 1, 1, false, "l",
 	  "unload NAME" },
 	{ "measure", step_measure, 4, 4, true, "ttbt",
 	  "measure NAME UNIT higher|lower|none COMMAND" },
@@ -396,6 +396,7 @@ int cmd_run(int argc, char **argv)
 		.filled = on_filled,
 		.arg = r,
 	};
+	results_check(out);
 	r->result = result_new(scenario.name, variant, number);
 	json_get(r->result, "labels")->child = labels->child;
 	if (sysconf(_SC_PAGESIZE) != 4096)

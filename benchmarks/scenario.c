@@ -9,7 +9,7 @@
 #include "result.h"
 #include "scenario.h"
 
-enum kind { TEXT, NUMBER, SIZE };
+enum kind { TEXT, MODE, NUMBER, COUNT, SIZE };
 
 static const struct setting {
 	const char *key;
@@ -21,12 +21,12 @@ static const struct setting {
 	{ "arch", TEXT, offsetof(struct scenario, arch) },
 	{ "memory", TEXT, offsetof(struct scenario, memory) },
 	{ "append", TEXT, offsetof(struct scenario, append) },
-	{ "el2", TEXT, offsetof(struct scenario, el2) },
+	{ "el2", MODE, offsetof(struct scenario, el2) },
 	{ "disk", TEXT, offsetof(struct scenario, disk) },
 	{ "rootfs", TEXT, offsetof(struct scenario, rootfs) },
 	{ "plot", TEXT, offsetof(struct scenario, plot) },
-	{ "cpus", NUMBER, offsetof(struct scenario, cpus) },
-	{ "timeout", NUMBER, offsetof(struct scenario, timeout) },
+	{ "cpus", COUNT, offsetof(struct scenario, cpus) },
+	{ "timeout", COUNT, offsetof(struct scenario, timeout) },
 	{ "runs", NUMBER, offsetof(struct scenario, runs) },
 	{ "guests", NUMBER, offsetof(struct scenario, guests) },
 	{ "size", SIZE, offsetof(struct scenario, size) },
@@ -74,17 +74,32 @@ bool parse_size(const char *text, uint64_t *size)
 	return true;
 }
 
+static bool is_one_of(const char *text, const char *const *words)
+{
+	while (*words && strcmp(text, *words))
+		words++;
+	return *words;
+}
+
+#define one_of(text, ...) \
+	is_one_of(text, (const char *const []){ __VA_ARGS__, NULL })
+
 static bool set(struct scenario *s, const struct setting *setting,
 		const char *value)
 {
 	void *to = (char *)s + setting->offset;
 
 	switch (setting->kind) {
+	case MODE:
+		*(char **)to = xstrdup(value);
+		return one_of(value, "pkvm-nvhe", "pkvm-hvhe", "nvhe", "vhe", "none");
 	case TEXT:
 		*(char **)to = xstrdup(value);
 		return true;
 	case NUMBER:
 		return parse_number(value, to);
+	case COUNT:
+		return parse_number(value, to) && *(uint64_t *)to;
 	case SIZE:
 		return parse_size(value, to);
 	}
@@ -106,16 +121,6 @@ static char *next_word(char **text)
 	}
 	return word;
 }
-
-static bool is_one_of(const char *text, const char *const *words)
-{
-	while (*words && strcmp(text, *words))
-		words++;
-	return *words;
-}
-
-#define one_of(text, ...) \
-	is_one_of(text, (const char *const []){ __VA_ARGS__, NULL })
 
 static bool add_variant(struct scenario *s, char *value)
 {
@@ -159,6 +164,7 @@ static bool add_step(struct scenario *s, char *value)
 	step = &s->steps[s->nr_steps++];
 	memset(step, 0, sizeof(*step));
 	step->verb = verb;
+	step->line = s->line;
 	while (*value && step->argc < MAX_ARGS) {
 		if (verb->command && step->argc == verb->max_args - 1) {
 			step->argv[step->argc++] = value;
@@ -175,8 +181,10 @@ static bool add_step(struct scenario *s, char *value)
 }
 
 /* Is @text what the letter of verb.args says? */
-static bool is_argument(const struct scenario *s, char letter, const char *text)
+static bool is_argument(const struct scenario *s, const struct step *step,
+			char letter, const char *text)
 {
+	const struct step *load;
 	enum better better;
 	uint64_t number;
 	double value;
@@ -202,6 +210,12 @@ static bool is_argument(const struct scenario *s, char letter, const char *text)
 		return one_of(text, "above", "below");
 	case 'v':
 		return scenario_variant(s, text);
+	case 'l':
+		for (load = s->steps; load < step; load++)
+			if (!strcmp(load->verb->name, "load") &&
+			    !strcmp(load->argv[0], text))
+				return true;
+		return false;
 	}
 	return true;
 }
@@ -212,9 +226,9 @@ static bool validate_step(struct scenario *s, const struct step *step)
 	int i;
 
 	for (i = 0; i < step->argc; i++) {
-		if (!is_argument(s, *letter, step->argv[i]))
-			return wrong(s, "%s: step = %s, not %s", s->name,
-				     step->verb->usage, step->argv[i]);
+		if (!is_argument(s, step, *letter, step->argv[i]))
+			return wrong(s, "%s, line %d: step = %s, not %s", s->name,
+				     step->line, step->verb->usage, step->argv[i]);
 		if (letter[1] != '*')
 			letter++;
 	}
@@ -315,13 +329,13 @@ static bool parse_lines(struct scenario *s, const char *text, bool quick)
 {
 	/* Kept: the steps point into it. */
 	char *copy = xstrdup(text), *line, *next;
-	int number = 0;
 
+	s->line = 0;
 	for (line = copy; line; line = next) {
 		char *value, *key;
 		bool for_quick;
 
-		number++;
+		s->line++;
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = '\0';
@@ -331,7 +345,7 @@ static bool parse_lines(struct scenario *s, const char *text, bool quick)
 		value = strchr(key, '=');
 		if (!value)
 			return wrong(s, "%s, line %d: not key = value", s->name,
-				     number);
+				     s->line);
 		*value++ = '\0';
 		key = trim(key);
 		value = trim(value);
@@ -340,7 +354,7 @@ static bool parse_lines(struct scenario *s, const char *text, bool quick)
 			continue;
 		if (add_setting(s, key + (quick ? 6 : 0), value))
 			continue;
-		return wrong(s, "%s, line %d: %s", s->name, number,
+		return wrong(s, "%s, line %d: %s", s->name, s->line,
 			     xstrdup(s->error));
 	}
 	return true;

@@ -27,7 +27,8 @@ struct verb {
 	/*
 	 * What the arguments are, a letter each, the last one repeated before *:
 	 * any (t)ext, (n)umber, (p)ercentage, (s)ize, (g)uests to stop, (k)ind of
-	 * pages to move, (b)etter, (a)bove or below, (v)ariant.
+	 * pages to move, (b)etter, (a)bove or below, (v)ariant,
+	 * name of a (l)oad that was there before.
 	 */
 	const char *args;
 	const char *usage;
@@ -35,6 +36,7 @@ struct verb {
 
 struct step {
 	const struct verb *verb;
+	int line;		/* in the file */
 	int argc;
 	char *argv[MAX_ARGS];
 };
@@ -78,6 +80,7 @@ struct scenario {
 	struct step *steps;
 	int nr_steps;
 
+	int line;		/* that is being read */
 	char *error;
 };
 

@@ -560,7 +560,8 @@ static void test_scenario(void)
 	      bad_step("balloon 101", "not 101") && bad_step("thp x", "not x") &&
 	      bad_step("hugetlb 2X 3", "not 2X") && bad_step("cma 1M 2", "not 2") &&
 	      bad_step("moves hippos 4M", "not hippos") &&
-	      bad_step("measure a b sideways c", "not sideways"),
+	      bad_step("measure a b sideways c", "not sideways") &&
+	      bad_step("unload x", "bad, line 3: step = unload NAME, not x"),
 	      "so are arguments that are none");
 	check(scenario_parse(&s, "sizes", sized_scenario, false) &&
 	      scenario_apply(&s, scenario_variant(&s, "many")) &&
@@ -575,6 +576,9 @@ static void test_scenario(void)
 	      "variants that are none are refused");
 	check(refused("runs = many\n", "not a value") &&
 	      refused("size = 12\n", "not a value") &&
+	      refused("what = x\ncpus = 0\n", "line 2: not a value for cpus") &&
+	      refused("timeout = 0\n", "line 1: not a value") &&
+	      refused("el2 = foo\n", "line 1: not a value") &&
 	      refused("what\n", "not key = value") &&
 	      refused("what = x\nvcpus = 9\nvariant = a stock private\nstep = fill\n",
 		      "1 to 8 vCPUs") &&
