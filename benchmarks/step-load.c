@@ -13,39 +13,44 @@
 /* Different ones that one step can have. */
 #define MAX_DURATIONS	16
 
-/* A shell in a process group of its own, with its output at @out. */
-static pid_t shell(const char *command, int out)
-{
-	pid_t pid = fork();
+/* Those that the program's end finds running. */
+static struct load *loads;
+static pid_t waited_for;
 
+static void kill_shells(void)
+{
+	int i;
+
+	if (waited_for > 0)
+		kill(-waited_for, SIGTERM);
+	for (i = 0; i < MAX_LOADS; i++)
+		if (loads[i].pid > 0)
+			kill(-loads[i].pid, SIGTERM);
+}
+
+/* A shell in a process group of its own, with its output at @out. */
+static pid_t shell(struct run *r, const char *command, int out)
+{
+	pid_t pid;
+
+	if (!loads)
+		atexit(kill_shells);
+	loads = r->loads;
+	pid = fork();
+	if (pid < 0)
+		die("cannot start a shell: %m");
+	setpgid(pid, pid);
 	if (pid)
 		return pid;
-	setpgid(0, 0);
 	signals_default();
 	dup2(out, STDOUT_FILENO);
 	execlp("sh", "sh", "-c", command, NULL);
 	_exit(127);
 }
 
-/* Those that the program's end finds running. */
-static struct load *loads;
-
-static void kill_loads(void)
-{
-	int i;
-
-	for (i = 0; i < MAX_LOADS; i++)
-		if (loads[i].pid)
-			kill(-loads[i].pid, SIGTERM);
-}
-
 void step_load(struct run *r, const struct step *step)
 {
 	int i, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-	if (!loads)
-		atexit(kill_loads);
-	loads = r->loads;
 
 	for (i = 0; i < MAX_LOADS && r->loads[i].pid; i++)
 		;
@@ -54,8 +59,7 @@ void step_load(struct run *r, const struct step *step)
 		return;
 	}
 	r->loads[i].name = step->argv[0];
-	r->loads[i].pid = shell(step->argv[1], null);
-	setpgid(r->loads[i].pid, r->loads[i].pid);
+	r->loads[i].pid = shell(r, step->argv[1], null);
 	close(null);
 }
 
@@ -97,11 +101,10 @@ static char *output(struct run *r, const struct step *step)
 	int pipe_fd[2], status;
 	char *text = xcalloc(1, room);
 	ssize_t n;
-	pid_t pid;
 
 	if (pipe(pipe_fd))
 		die("no pipe");
-	pid = shell(step->argv[step->argc - 1], pipe_fd[1]);
+	waited_for = shell(r, step->argv[step->argc - 1], pipe_fd[1]);
 	close(pipe_fd[1]);
 	while ((n = read(pipe_fd[0], text + size, room - 1 - size)) > 0) {
 		size += n;
@@ -114,7 +117,8 @@ static char *output(struct run *r, const struct step *step)
 	}
 	text[size] = '\0';
 	close(pipe_fd[0]);
-	waitpid(pid, &status, 0);
+	waitpid(waited_for, &status, 0);
+	waited_for = 0;
 	if (!status)
 		return text;
 	result_fail(r->result, "%s: the command failed (%d)", step->argv[0],
