@@ -61,6 +61,10 @@ struct json;
  * where there is none): others write to that port too.
  */
 void results_write(const char *path, const struct json *result);
+/* Before there is one: dies where it could not be written. */
+void results_check(const char *path);
+/* Close what was written, or die. */
+void close_output(FILE *out, const char *path);
 
 /* Where a command's usage goes, and the program's end after it. */
 extern bool help_wanted;

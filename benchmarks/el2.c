@@ -23,6 +23,8 @@ static const struct {
 	{ EL2_WIPE, "clear_page" },
 	{ EL2_CACHES, "dcache" }, { EL2_CACHES, "icache" },
 	{ EL2_TLB, "tlb" }, { EL2_TLB, "vmid_context" },
+	/* Which invalidates EL2's own entries, inline. */
+	{ EL2_TLB, "fixmap_unmap" },
 	{ EL2_TABLES, "pgtable" }, { EL2_TABLES, "stage2" },
 	{ EL2_TABLES, "walk" }, { EL2_TABLES, "pte" },
 };

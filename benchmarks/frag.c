@@ -224,6 +224,7 @@ int cmd_frag(int argc, char **argv)
 	f->group.vcpus = 1;
 	f->group.pages = group_mib * MIB / PATTERN_PAGE / nr_vms;
 
+	results_check(out_path);
 	signals_exit();
 	prepare(f);
 	note("%s", f->group.mode->what);

@@ -78,15 +78,18 @@ static void put_base64(FILE *out, const char *data, size_t len)
 static void plot_end(struct page *page, FILE *gp, const char *caption)
 {
 	char path[128], *svg, *start;
+	bool failed;
 
 	fputs("unset output\n", gp);
-	if (pclose(gp))
+	fflush(gp);
+	failed = ferror(gp);
+	if (pclose(gp) || failed)
 		die("gnuplot failed (is it installed?)");
 	snprintf(path, sizeof(path), "%s/%d.svg", page->dir, page->nr_plots++);
 	svg = read_text(path);
 	start = svg ? strstr(svg, "<svg") : NULL;
-	if (!start)
-		die("gnuplot has drawn nothing");
+	if (!start || !strstr(start, "</svg>"))
+		die("gnuplot has drawn nothing, or there is no room in /tmp");
 	unlink(path);
 	/* Each drawing numbers its parts from one: they share a page here. */
 	fprintf(page->out, "<figure><img alt=\"");
@@ -571,6 +574,5 @@ void html_write(const char *path, const struct result_set *set)
 		put_scenario(&page, scenarios.name[i]);
 	fputs("</body></html>\n", page.out);
 	rmdir(page.dir);
-	if (fclose(page.out))
-		die("cannot write %s: %m", path);
+	close_output(page.out, path);
 }

@@ -49,13 +49,18 @@ static void usage(FILE *out)
 
 int main(int argc, char **argv)
 {
+	int status;
 	size_t i;
 
 	for (i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(argv[1], commands[i].name))
 			continue;
 		help_wanted = argc == 3 && !strcmp(argv[2], "--help");
-		return commands[i].run(argc - 1, argv + 1);
+		status = commands[i].run(argc - 1, argv + 1);
+		if (!fflush(stdout) && !ferror(stdout))
+			return status;
+		fprintf(stderr, "gmem-bench: cannot write: %m\n");
+		return 2;
 	}
 
 	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {

@@ -435,7 +435,7 @@ static void write_plot(struct report *r, const char *path, const char *base)
 		}
 		fputs("unset multiplot\nunset output\n", out);
 	}
-	fclose(out);
+	close_output(out, path);
 }
 
 __attribute__((format(printf, 3, 4)))
@@ -578,7 +578,7 @@ static void write_result(struct report *r, const char *path)
 	}
 	json_print(file, out, 0);
 	fputc('\n', file);
-	fclose(file);
+	close_output(file, path);
 }
 
 static void usage(void)

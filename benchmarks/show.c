@@ -146,8 +146,7 @@ static void write_json(const char *path, struct json *scenarios)
 		die("cannot write %s: %m", path);
 	json_print(out, scenarios, 0);
 	fputc('\n', out);
-	if (fclose(out))
-		die("cannot write %s: %m", path);
+	close_output(out, path);
 }
 
 static void usage(void)
@@ -201,7 +200,5 @@ int cmd_show(int argc, char **argv)
 		write_json(json, all);
 	if (html)
 		html_write(html, &set);
-	if (fflush(stdout) || ferror(stdout))
-		die("cannot write: %m");
 	return 0;
 }

@@ -97,6 +97,7 @@ static void tries_figures(struct run *r, const char *name,
 		return;
 	}
 	note("%s: %zu of %zu", name, tries->ok.nr, nr);
+	figure(r, name, "asked", "times", BETTER_NONE, nr);
 	figure(r, name, "success", "%", BETTER_HIGHER,
 	       100.0 * tries->ok.nr / nr);
 	/* To give up quickly is no merit. */
@@ -141,7 +142,8 @@ void step_hugetlb(struct run *r, const struct step *step)
 	     (unsigned long long)pool.wanted);
 	figure(r, name, "success", "%", BETTER_HIGHER,
 	       100.0 * pool.got / pool.wanted);
-	figure(r, name, "seconds", "s", BETTER_LOWER, pool.seconds);
+	/* To give up quickly is no merit. */
+	figure(r, name, "seconds", "s", BETTER_NONE, pool.seconds);
 }
 
 void step_cma(struct run *r, const struct step *step)

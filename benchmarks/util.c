@@ -229,27 +229,58 @@ uint64_t vmstat_value(const char *name)
 	return value;
 }
 
+void close_output(FILE *out, const char *path)
+{
+	bool failed = ferror(out);
+
+	if (fclose(out) || failed)
+		die("cannot write %s: %m", path);
+}
+
+static bool is_file(const char *path)
+{
+	return path && strcmp(path, "-");
+}
+
+void results_check(const char *path)
+{
+	bool there = is_file(path) && !access(path, F_OK);
+	FILE *out = is_file(path) ? fopen(path, "a") : NULL;
+
+	if (!is_file(path))
+		return;
+	if (!out)
+		die("cannot open %s: %m", path);
+	fclose(out);
+	/* An empty file would be in the way where there is never a result. */
+	if (!there)
+		unlink(path);
+}
+
 void results_write(const char *path, const struct json *result)
 {
-	bool file = path && strcmp(path, "-");
-	FILE *out = stdout;
+	FILE *out = NULL;
 
-	if (file) {
+	if (is_file(path)) {
 		out = fopen(path, "w");
 		if (!out)
 			die("cannot open %s: %m", path);
 	} else if (!path) {
-		out = fopen(RESULTS_PORT, "w");
-		if (!out)
-			out = stdout;
+		path = RESULTS_PORT;
+		out = fopen(path, "w");
+	}
+	if (!out) {
+		path = "-";
+		out = stdout;
 	}
 	/* Among other lines it has to be found; a file is for show and compare. */
-	if (!file)
+	if (out == stdout || !strcmp(path, RESULTS_PORT))
 		fputs("gmem-bench ", out);
 	json_print(out, result, -1);
 	fputc('\n', out);
-	if (fflush(out) || ferror(out))
-		die("cannot write the result: %m");
+	/* What stdout has come to, main() says. */
+	if (out != stdout)
+		close_output(out, path);
 }
 
 bool help_wanted;
@@ -261,7 +292,7 @@ FILE *usage_out(void)
 
 void usage_exit(void)
 {
-	exit(help_wanted ? 0 : 2);
+	exit(help_wanted && !fflush(stdout) ? 0 : 2);
 }
 
 bool option(const char *arg, const char *name, const char **value)
