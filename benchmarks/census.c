@@ -37,6 +37,14 @@ void pfn_set_add(struct pfn_set *set, uint64_t pfn)
 		set->bits[i / 8] |= 1 << (i % 8);
 }
 
+void pfn_set_del(struct pfn_set *set, uint64_t pfn)
+{
+	uint64_t i = pfn - set->start_pfn;
+
+	if (i < set->nr_pfns)
+		set->bits[i / 8] &= ~(1 << (i % 8));
+}
+
 bool pfn_set_has(const struct pfn_set *set, uint64_t pfn)
 {
 	uint64_t i = pfn - set->start_pfn;
@@ -187,7 +195,7 @@ struct json *census_json(const struct pfn_set *guest, char guest_letter,
 			 bool gmem, const struct pfn_set *not_guest)
 {
 	uint64_t total[256] = { 0 }, free_blocks = 0, mixed = 0, b;
-	uint64_t spoiled_private = 0, spoiled_other = 0;
+	uint64_t spoiled_private = 0, spoiled_other = 0, spoiling = 0;
 	uint64_t first = guest->start_pfn & ~(HPAGE_PAGES - 1);
 	uint64_t end = guest->start_pfn + guest->nr_pfns;
 	uint64_t nr_blocks = (end - first + HPAGE_PAGES - 1) / HPAGE_PAGES;
@@ -221,6 +229,7 @@ struct json *census_json(const struct pfn_set *guest, char guest_letter,
 		/* What is not theirs in there is no good for anything large. */
 		if (count[BLOCK_FREE] + count[BLOCK_MOVABLE]) {
 			spoiled_private += !!count[BLOCK_PRIVATE];
+			spoiling += count[BLOCK_PRIVATE];
 			spoiled_other += !!count[BLOCK_OTHER];
 		}
 	}
@@ -234,6 +243,7 @@ struct json *census_json(const struct pfn_set *guest, char guest_letter,
 	json_add_number(out, "mixed_blocks", mixed);
 	json_add_number(out, "spoiled_private", spoiled_private);
 	json_add_number(out, "spoiled_other", spoiled_other);
+	json_add_number(out, "spoiling_private", spoiling);
 	json_add_string(out, "letters", letters);
 	json_add_string(out, "fill", fills);
 	return out;

@@ -24,6 +24,7 @@ struct pfn_set {
 
 void pfn_set_init(struct pfn_set *set, uint64_t start_pfn, uint64_t end_pfn);
 void pfn_set_add(struct pfn_set *set, uint64_t pfn);
+void pfn_set_del(struct pfn_set *set, uint64_t pfn);
 bool pfn_set_has(const struct pfn_set *set, uint64_t pfn);
 void pfn_set_clear(struct pfn_set *set);
 /* Add the frames behind @size bytes of this process at @mem. */

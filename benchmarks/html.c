@@ -3,6 +3,7 @@
  * A result set as one page that needs nothing else. The plots are SVG, drawn
  * by gnuplot and put into the page.
  */
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,9 +345,27 @@ static double histogram_total(const struct json *histogram)
 /* Fewer values than that are no distribution. */
 #define MIN_VALUES	20
 
+/* 1 2 5 10, as decades alone say little where there are few. */
+static void put_log_tics(FILE *gp, double least, double most)
+{
+	double decade = pow(10, floor(log10(least)));
+	bool all = most < least * 2000;
+
+	if (least >= most)
+		return;
+	fprintf(gp, "set xtics (%g", decade);
+	for (; decade < most; decade *= 10) {
+		if (all)
+			fprintf(gp, ", %g, %g", 2 * decade, 5 * decade);
+		fprintf(gp, ", %g", 10 * decade);
+	}
+	fputs(")\n", gp);
+}
+
 /* Share of the values that are larger than each, both axes logarithmic. */
 static void put_distributions(struct page *page, const struct table *t)
 {
+	double least = INFINITY, most = 0, us;
 	char plot[8192] = "";
 	size_t len = 0;
 	int i, n = 0;
@@ -366,13 +385,14 @@ static void put_distributions(struct page *page, const struct table *t)
 				gp = plot_begin(page, 460);
 			fprintf(gp, "$h%d << EOD\n", n);
 			for (b = json_get(h, "buckets")->child; b; b = b->next) {
-				fprintf(gp, "%g %g\n",
-					b->child->number / 1000, left / total);
+				us = b->child->number / 1000;
+				fprintf(gp, "%g %g\n", us, left / total);
 				left -= b->last->number;
 				if (!b->next)
-					fprintf(gp, "%g %g\n",
-						b->child->number / 1000,
-						0.5 / total);
+					fprintf(gp, "%g %g\n", us, 0.5 / total);
+				if (us > 0)
+					least = fmin(least, us);
+				most = fmax(most, us);
 			}
 			fputs("EOD\n", gp);
 			len += snprintf(plot + len, sizeof(plot) - len,
@@ -387,6 +407,7 @@ static void put_distributions(struct page *page, const struct table *t)
 	}
 	if (!gp)
 		return;
+	put_log_tics(gp, least, most);
 	fputs("set logscale xy\nset xlabel 'microseconds'\n"
 	      "set ylabel 'share that takes longer'\nset format y '10^{%L}'\n"
 	      "set grid lc rgb '#dddddd'\nset border 3\nset tics nomirror\n"
@@ -484,7 +505,7 @@ static void put_failures(struct page *page, const char *scenario)
 static void put_scenario(struct page *page, const char *scenario)
 {
 	struct table table, *t = &table;
-	struct json *run;
+	struct json *run, *machine;
 	int i;
 
 	table_make(t, page->set, scenario);
@@ -495,8 +516,10 @@ static void put_scenario(struct page *page, const char *scenario)
 		return;
 	fputs("<p>", page->out);
 	put_text(page->out, json_get_string(run, "what"));
-	fprintf(page->out, ". Clock: %s.</p>\n",
-		json_get_string(run, "clock"));
+	machine = json_get(run, "machine");
+	fprintf(page->out, ". Clock: %s; CPUs: %.0f; memory: %.0f MiB.</p>\n",
+		json_get_string(run, "clock"), json_get_number(machine, "cpus", 0),
+		json_get_number(machine, "memory_mib", 0));
 	put_table(page, t, false);
 	put_success(page, t);
 	put_curves(page, t);
@@ -513,6 +536,7 @@ static void put_scenario(struct page *page, const char *scenario)
 static void put_head(struct page *page, const struct names *scenarios)
 {
 	struct json *run = page->set->runs[0];
+	const char *qemu = json_get_string(json_get(run, "labels"), "qemu");
 	int i;
 
 	fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -526,6 +550,9 @@ static void put_head(struct page *page, const struct names *scenarios)
 	      "table { border-collapse: collapse; font-size: 90%; }\n"
 	      "th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; white-space: nowrap; }\n"
 	      "tr th:first-child { text-align: left; font-weight: normal; position: sticky; left: 0; background: #fff; }\n"
+	      /* On a phone a figure's name is above its values. */
+	      "@media (max-width: 40em) { img { min-width: 0; } tr { display: flex; flex-wrap: wrap; border-bottom: 1px solid #ddd; }\n"
+	      "th, td { flex: 1 0 4em; border: 0; padding: .1em .3em; white-space: normal; } tr th:first-child { flex: 1 0 100%; box-sizing: border-box; position: static; } }\n"
 	      ".better { background: #dcefdc; } .worse { background: #fbdcdc; }\n"
 	      ".f { background: #dcefdc; } .p { background: #c62828; } .m { background: #1565c0; } .k { background: #5f6368; }\n"
 	      ".key { display: inline-block; width: 1em; height: 1em; vertical-align: -.15em; margin: 0 .3em 0 1em; }\n"
@@ -537,6 +564,10 @@ static void put_head(struct page *page, const struct names *scenarios)
 	fputs(" on ", page->out);
 	put_text(page->out, json_get_string(json_get(run, "kernel"),
 					    "machine"));
+	if (qemu) {
+		fputs(", QEMU ", page->out);
+		put_text(page->out, qemu);
+	}
 	fputs("; benchmarks ", page->out);
 	put_text(page->out, json_get_string(json_get(run, "labels"), "git"));
 	fprintf(page->out, "; %zu runs, each from a fresh boot.</p>\n",

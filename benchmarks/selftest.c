@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -148,7 +149,7 @@ static void test_trace(void)
 		" kcompactd0-39 [000] ..... 1.0: kvm_gmem_migrate_folio: backend=pkvm index=0x1 gfn=0x80001 src_pfn=0x4 dst_pfn=0x5 order=0 mode=1 ret=0 duration_ns=300\n"
 		" kcompactd0-39 [000] ..... 1.1: kvm_gmem_migrate_folio: backend=pkvm index=0x2 gfn=0x80002 src_pfn=0x6 dst_pfn=0x7 order=0 mode=1 ret=-11 duration_ns=900000\n"
 		" kcompactd0-39 [000] ..... 1.2: kvm_gmem_migrate_folio: backend=pkvm index=0x3 gfn=0x80003 src_pfn=0x8 dst_pfn=0x9 order=0 mode=1 ret=0 duration_ns=100\n"
-		" kcompactd0-39 [000] ..... 1.3: kvm_gmem_migrate_folio: backend=pkvm index=0x4 gfn=0x80004 src_pfn=0xa dst_pfn=0xb order=0 mode=1 ret=0 duration_ns=200\n";
+		" kcompactd0-39 [000] ..... 1.3: kvm_gmem_migrate_folio: backend=pkvm index=0x4 gfn=0x80001 src_pfn=0x5 dst_pfn=0x4 order=0 mode=1 ret=0 duration_ns=200\n";
 	static const char format[] =
 		"print fmt: \"backend=%s ret=%d\", __print_symbolic(REC->backend, "
 		"{ 0, \"none\" }, { 1, \"copy\" }, { 2, \"pkvm\" }), REC->ret\n";
@@ -179,6 +180,7 @@ static void test_trace(void)
 
 	parse_moves(&batches, &folios, events);
 	check(folios.nr == 3 && !batches.nr, "failed moves have no duration");
+	check(folios.pages == 2, "a page that moves on is one page");
 	check(percentile(folios.ns, 3, 50) == 200 &&
 	      percentile(folios.ns, 3, 100) == 300, "median and maximum");
 
@@ -591,6 +593,59 @@ static void test_scenario(void)
 	      !parse_size("M", &size) && !parse_size("1MB", &size), "sizes");
 }
 
+/* A boot's result, with that share of free memory in large blocks in the end. */
+static void write_boot(const char *path, double share, bool moved)
+{
+	FILE *out = fopen(path, "w");
+
+	if (!out)
+		return;
+	fprintf(out, "something else\ngmem-bench {\"guests\":[{\"pages\":9,\"checked\":10,\"dead\":false}],"
+		"\"checked\":10,\"mismatches\":0,\"backends\":{%s},"
+		"\"stages\":[{\"name\":\"idle\"},{\"name\":\"scattered\",\"buddy\":{\"share_order9\":50}},"
+		"{\"name\":\"kcompactd\",\"buddy\":{\"share_order9\":%g}},"
+		"{\"name\":\"compact_memory\",\"buddy\":{\"share_order9\":%g}}]}\n",
+		moved ? "\"pkvm\":{\"moved\":5,\"failed\":0}" : "", share, share);
+	fclose(out);
+}
+
+/* What the report says of such boots, as its exit status. */
+static int verdict(double share, double control, bool moved)
+{
+	static const char *const columns[] = { "stock", "feature", "control" };
+	char dir[] = "/tmp/gmem-bench.XXXXXX", args[3][96], *argv[4] = { "report" };
+	int i, status;
+
+	if (!mkdtemp(dir))
+		return -1;
+	fflush(stdout);
+	for (i = 0; i < 3; i++) {
+		snprintf(args[i], sizeof(args[i]), "--%s=%s/%d", columns[i], dir, i);
+		argv[i + 1] = args[i];
+		write_boot(strchr(args[i], '/'), i == 2 ? control : i ? share : 50,
+			   i == 1 && moved);
+	}
+	if (!fork()) {
+		if (!freopen("/dev/null", "w", stdout))
+			exit(127);
+		exit(cmd_report(4, argv));
+	}
+	wait(&status);
+	for (i = 0; i < 3; i++)
+		unlink(strchr(args[i], '/'));
+	rmdir(dir);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_report(void)
+{
+	check(verdict(97, 97.5, true) == 0, "the demo's report is content");
+	check(verdict(94, 94, true) == 1, "not with less than 95 %");
+	check(verdict(96, 97.5, true) == 1,
+	      "nor if ordinary memory is more than a point better");
+	check(verdict(97, 97.5, false) == 1, "nor if nothing was moved");
+}
+
 #define EL2_PC(pc)	"Trace 0: 0x7f12 [00000000/0000" pc "/90000a04/ff000001] f\n"
 
 static const char el2_symbols[] =
@@ -653,6 +708,7 @@ int cmd_selftest(int argc, char **argv)
 	test_stats();
 	test_compare();
 	test_result_files();
+	test_report();
 	test_el2();
 	printf("1..%d\n", nr_tests);
 	return nr_failed != 0;

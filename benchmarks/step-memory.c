@@ -29,6 +29,9 @@ static void reading_figures(struct run *r, const char *name,
 		/* Blocks with free or movable pages, and one of these in them. */
 		{ "census", "spoiled_private", "with_private", "blocks",
 		  BETTER_LOWER },
+		/* And how many of them all those have. */
+		{ "census", "spoiling_private", "spoiling", "pages",
+		  BETTER_NONE },
 		{ "census", "spoiled_other", "with_other", "blocks",
 		  BETTER_NONE },
 		{ "census", "private_pages", "private", "pages", BETTER_NONE },

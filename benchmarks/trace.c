@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "buddy.h"
+#include "census.h"
 #include "trace.h"
 
 #define TRACEFS		"/sys/kernel/tracing"
@@ -274,13 +276,24 @@ double durations_mean(const struct durations *d)
 	return d->nr ? (double)sum / d->nr : 0;
 }
 
-static void parse_folio(struct durations *d, const char *line)
+/* @moved: the frames of pages that have moved before. */
+static void parse_folio(struct durations *d, struct pfn_set *moved, const char *line)
 {
-	char ret[32], duration[32];
+	char ret[32], source[32], target[32], duration[32];
+	uint64_t pfn;
 
-	if (line_field(line, "ret", ret, sizeof(ret)) && !atoi(ret) &&
-	    line_field(line, "duration_ns", duration, sizeof(duration)))
-		durations_add(d, strtoull(duration, NULL, 10));
+	if (!line_field(line, "ret", ret, sizeof(ret)) || atoi(ret) ||
+	    !line_field(line, "src_pfn", source, sizeof(source)) ||
+	    !line_field(line, "dst_pfn", target, sizeof(target)) ||
+	    !line_field(line, "duration_ns", duration, sizeof(duration)))
+		return;
+	durations_add(d, strtoull(duration, NULL, 10));
+	pfn = strtoull(source, NULL, 16);
+	if (pfn_set_has(moved, pfn))
+		pfn_set_del(moved, pfn);
+	else
+		d->pages++;
+	pfn_set_add(moved, strtoull(target, NULL, 16));
 }
 
 /*
@@ -309,15 +322,21 @@ static void parse_batch(struct durations *d, const char *line)
 void trace_parse_moves(struct durations *pages, struct durations *folios,
 		       FILE *events)
 {
+	struct pfn_set moved;
+	struct zones zones;
 	char line[512];
 
 	memset(pages, 0, sizeof(*pages));
 	memset(folios, 0, sizeof(*folios));
+	if (!zones_read(&zones))
+		die("cannot read /proc/zoneinfo");
+	pfn_set_init(&moved, 0, zones.end_pfn);
 	/* A million moves are more text than there may be memory. */
 	while (events && fgets(line, sizeof(line), events)) {
 		parse_batch(pages, line);
-		parse_folio(folios, line);
+		parse_folio(folios, &moved, line);
 	}
+	free(moved.bits);
 	durations_sort(pages);
 	durations_sort(folios);
 }

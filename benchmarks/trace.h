@@ -28,7 +28,10 @@ struct json *trace_durations(void);
 struct durations {
 	uint64_t *ns;
 	size_t nr;
-	/* Where one is a batch: pages of all, and of those that do not count. */
+	/*
+	 * Where one is a batch: pages of all, and of those that do not count. Where
+	 * one is a move: how many pages that was, as some move several times.
+	 */
 	uint64_t pages, dropped;
 };
 
