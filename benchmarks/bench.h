@@ -46,6 +46,8 @@ int write_setting(const char *path, const char *text);
  */
 void signals_exit(void);
 void signals_default(void);
+/* They have come: what fails now has been ended. */
+extern _Atomic bool ending;
 long long read_number(const char *path, long long fallback);
 double now_seconds(void);
 void sleep_ms(unsigned int ms);

@@ -119,6 +119,8 @@ static char *output(struct run *r, const struct step *step)
 	close(pipe_fd[0]);
 	waitpid(waited_for, &status, 0);
 	waited_for = 0;
+	while (ending)
+		pause();
 	if (!status)
 		return text;
 	result_fail(r->result, "%s: the command failed (%d)", step->argv[0],

@@ -142,6 +142,8 @@ int write_setting(const char *path, const char *text)
 	return write_text(path, text);
 }
 
+_Atomic bool ending;
+
 static sigset_t end_signals;
 
 static void *wait_for_end(void *arg)
@@ -151,6 +153,7 @@ static void *wait_for_end(void *arg)
 	(void)arg;
 	sigwait(&end_signals, &signal);
 	note("interrupted");
+	ending = true;
 	exit(128 + signal);
 }
 
