@@ -224,7 +224,8 @@ static int snp_split(struct snp_move *mv)
 		ret = mv->ops->psmash(ALIGN_DOWN(mv->src, PTRS_PER_PMD));
 	} while (ret == PSMASH_FAIL_INUSE);
 
-	if (ret || mv->ops->lookup(mv->src, &mv->page) ||
+	/* It fails if an RMP fault of the guest was first; the entry tells. */
+	if (mv->ops->lookup(mv->src, &mv->page) ||
 	    mv->page.level != PG_LEVEL_4K) {
 		pr_warn_ratelimited("failed to split the 2M page of PFN 0x%llx, ret %d\n",
 				    mv->src, ret);
