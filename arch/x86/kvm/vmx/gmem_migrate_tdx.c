@@ -27,7 +27,7 @@
 static bool tdx_relocate_missing;
 
 /* Pages that nobody may use again, see tdx_gmem_leak(). */
-static atomic_long_t tdx_gmem_nr_leaked;
+atomic_long_t tdx_gmem_nr_leaked;
 
 static void tdx_gmem_kick(struct kvm *kvm)
 {
@@ -97,8 +97,7 @@ static void tdx_gmem_leak(kvm_pfn_t pfn, const char *why)
 	long nr = atomic_long_inc_return(&tdx_gmem_nr_leaked);
 
 	get_page(pfn_to_page(pfn));
-	pr_err_ratelimited("Leaking page frame 0x%llx, which %s; %ld so far\n",
-			   pfn, why, nr);
+	pr_err("Leaking page frame 0x%llx, which %s; %ld so far\n", pfn, why, nr);
 }
 
 /*

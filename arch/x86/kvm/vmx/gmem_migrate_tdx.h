@@ -35,6 +35,8 @@ struct tdx_gmem_ops {
 	void (*reset)(unsigned long base, unsigned long size);
 };
 
+extern atomic_long_t tdx_gmem_nr_leaked;
+
 void tdx_gmem_migrate(struct kvm_gmem_migration *m, unsigned int nr);
 
 #endif /* __KVM_X86_VMX_GMEM_MIGRATE_TDX_H */

@@ -27,6 +27,7 @@
 #define SNP_TEST_GCTX	(SNP_TEST_PAGES - SNP_TEST_VMS)
 
 #define SNP_TEST_GFN	0x1234
+#define SNP_TEST_2M_GFN	(SNP_TEST_GFN - SNP_TEST_SRC)
 #define SNP_TEST_BYTE	0x5a
 
 struct snp_test {
@@ -194,21 +195,21 @@ static void snp_test_assign(struct kunit *test, int vm, kvm_pfn_t pfn,
 	KUNIT_ASSERT_EQ(test, ret, 0);
 	if (validated) {
 		ret = snp_model_pvalidate(&t->model, pfn, snp_test_asid(t, vm),
-					  gfn_to_gpa(gfn));
+					  gfn_to_gpa(gfn), true);
 		KUNIT_ASSERT_EQ(test, ret, 0);
 	}
 	snp_test_fill(pfn, byte);
 }
 
-/* A 2M page in which the source is. */
-static void snp_test_assign_2m(struct kunit *test)
+/* A 2M page at @gfn; at SNP_TEST_2M_GFN the source is in it. */
+static void snp_test_assign_2m(struct kunit *test, gfn_t gfn)
 {
 	struct snp_test *t = test->priv;
-	u64 gpa = gfn_to_gpa(SNP_TEST_GFN - SNP_TEST_SRC);
 	int ret;
 
-	ret = snp_model_ops.make_private(t->model.base, gpa, PG_LEVEL_2M,
-					 snp_test_asid(t, 0), false);
+	ret = snp_model_ops.make_private(t->model.base, gfn_to_gpa(gfn),
+					 PG_LEVEL_2M, snp_test_asid(t, 0),
+					 false);
 	KUNIT_ASSERT_EQ(test, ret, 0);
 	snp_test_rmp(t, t->model.base)->validated = true;
 	snp_test_fill(snp_test_pfn(t, SNP_TEST_SRC), SNP_TEST_BYTE);
@@ -374,7 +375,7 @@ static void snp_test_2m(struct kunit *test)
 	kvm_pfn_t src = snp_test_pfn(t, SNP_TEST_SRC);
 	kvm_pfn_t dst = snp_test_pfn(t, SNP_TEST_DST);
 
-	snp_test_assign_2m(test);
+	snp_test_assign_2m(test, SNP_TEST_2M_GFN);
 	snp_test_fill(src + 1, SNP_TEST_BYTE + 1);
 	t->model.faults[SNP_MODEL_PSMASH].count = 2;
 	t->model.faults[SNP_MODEL_PSMASH].ret = PSMASH_FAIL_INUSE;
@@ -616,6 +617,10 @@ static const struct snp_test_step snp_test_steps[] = {
 		.size_2m = true,
 		.ret = -EIO,
 	}, {
+		"split: another CPU is first",
+		{ { SNP_MODEL_PSMASH, 1, 0, 5, .half = true } },
+		.size_2m = true, .where = SNP_TEST_AT_DST,
+	}, {
 		"lookup after split",
 		{ { SNP_MODEL_LOOKUP, 1, 1, -EFAULT } },
 		.size_2m = true,
@@ -724,7 +729,7 @@ static void snp_test_step_fails(struct kunit *test)
 	int i;
 
 	if (s->size_2m)
-		snp_test_assign_2m(test);
+		snp_test_assign_2m(test, SNP_TEST_2M_GFN);
 	else
 		snp_test_assign(test, 0, src, SNP_TEST_GFN, true,
 				SNP_TEST_BYTE);
@@ -744,14 +749,9 @@ static void snp_test_step_fails(struct kunit *test)
 
 	switch (s->where) {
 	case SNP_TEST_AT_SRC:
-		if (snp_test_rmp(t, t->model.base)->size_2m)
-			KUNIT_EXPECT_TRUE(test, snp_test_filled(src,
-								SNP_TEST_BYTE));
-		else
-			KUNIT_EXPECT_TRUE(test,
-					  snp_test_guest_sees(t, 0, src,
-							      SNP_TEST_GFN,
-							      SNP_TEST_BYTE));
+		KUNIT_EXPECT_TRUE(test, snp_test_guest_sees(t, 0, src,
+							    SNP_TEST_GFN,
+							    SNP_TEST_BYTE));
 		break;
 	case SNP_TEST_AT_DST:
 		KUNIT_EXPECT_TRUE(test, snp_test_guest_sees(t, 0, dst,
@@ -872,6 +872,7 @@ static void snp_test_unsupported(struct kunit *test)
 struct snp_test_gpage {
 	kvm_pfn_t pfn;
 	u8 byte;
+	bool assigned;
 	bool validated;
 };
 
@@ -880,8 +881,11 @@ struct snp_test_random {
 	struct snp_test_gpage gpages[SNP_TEST_VMS][SNP_TEST_GFNS];
 	kvm_pfn_t free[SNP_TEST_PAGES];
 	unsigned int nr_free;
+	/* In a 2M page of the first guest, without those in @gpages. */
+	unsigned int nr_2m;
 	unsigned int nr_leaked;
 	unsigned int nr_moved;
+	unsigned int nr_copied;
 	unsigned int nr_failed;
 	unsigned int nr_lost;
 };
@@ -917,12 +921,41 @@ static void snp_test_give(struct kunit *test, struct snp_test_random *r,
 	r->free[r->nr_free++] = pfn;
 }
 
+/* The first guest has a 2M page, which is what the free pages begin with. */
+static void snp_test_random_2m(struct kunit *test, struct snp_test_random *r)
+{
+	struct snp_test *t = test->priv;
+	unsigned int i;
+
+	snp_test_assign_2m(test, 0);
+	for (i = 0; i < SNP_TEST_GFNS; i++) {
+		r->gpages[0][i] = (struct snp_test_gpage) {
+			.pfn		= snp_test_pfn(t, i),
+			.byte		= i,
+			.assigned	= true,
+			.validated	= true,
+		};
+		snp_test_fill(r->gpages[0][i].pfn, i);
+	}
+	r->nr_2m = PTRS_PER_PMD - SNP_TEST_GFNS;
+}
+
+/* Others than migration split it. */
+static void snp_test_random_split(struct snp_test *t, struct snp_test_gpage *p)
+{
+	kvm_pfn_t first = ALIGN_DOWN(p->pfn, PTRS_PER_PMD);
+
+	if (snp_test_rmp(t, first)->size_2m)
+		snp_model_ops.psmash(first);
+}
+
 static void snp_test_punch(struct kunit *test, struct snp_test_random *r,
 			   struct snp_test_gpage *p)
 {
 	struct snp_test *t = test->priv;
 
-	if (!snp_test_rmp(t, p->pfn)->leaked) {
+	if (p->assigned && !snp_test_rmp(t, p->pfn)->leaked) {
+		snp_test_random_split(t, p);
 		KUNIT_EXPECT_EQ(test, snp_model_ops.make_shared(p->pfn,
 								PG_LEVEL_4K),
 				0);
@@ -932,6 +965,25 @@ static void snp_test_punch(struct kunit *test, struct snp_test_random *r,
 	}
 	snp_test_give(test, r, p->pfn);
 	p->pfn = 0;
+}
+
+/* It was split: what is left is not needed. */
+static void snp_test_random_punch_2m(struct kunit *test,
+				     struct snp_test_random *r)
+{
+	struct snp_test *t = test->priv;
+
+	if (snp_test_rmp(t, t->model.base)->size_2m)
+		return;
+
+	for (; r->nr_2m; r->nr_2m--) {
+		struct snp_test_gpage p = {
+			.pfn = snp_test_pfn(t, PTRS_PER_PMD - r->nr_2m),
+			.assigned = true,
+		};
+
+		snp_test_punch(test, r, &p);
+	}
 }
 
 /* The VM has been given up, so that its memory is freed. */
@@ -980,18 +1032,30 @@ static void snp_test_random_migrate(struct kunit *test,
 				    gfn_t gfn, struct snp_test_gpage *p)
 {
 	struct snp_test *t = test->priv;
+	enum migrate_mode mode = MIGRATE_SYNC;
 	kvm_pfn_t dst = snp_test_take(r);
 	int ret;
 
+	if (!snp_test_rnd(r, 8))
+		mode = MIGRATE_ASYNC;
 	snp_test_random_faults(t, r);
-	ret = snp_test_migrate(test, vm, p->pfn, dst, gfn, MIGRATE_SYNC);
+	ret = snp_test_migrate(test, vm, p->pfn, dst, gfn, mode);
 	memset(t->model.faults, 0, sizeof(t->model.faults));
 
-	if (ret) {
+	if (p->assigned && (ret > 0 || (!ret && mode == MIGRATE_ASYNC)))
+		KUNIT_FAIL(test, "%d for a page of the guest", ret);
+	if (!p->assigned && !ret)
+		KUNIT_FAIL(test, "moved a page that is the host's");
+
+	if (ret < 0) {
 		r->nr_failed++;
 		snp_test_give(test, r, dst);
 	} else {
-		r->nr_moved++;
+		if (ret == KVM_GMEM_MIGRATE_COPY) {
+			snp_test_fill(dst, p->byte);
+			r->nr_copied++;
+		}
+		r->nr_moved += !ret;
 		snp_test_give(test, r, p->pfn);
 		p->pfn = dst;
 	}
@@ -1007,7 +1071,10 @@ static void snp_test_expect_gpage(struct kunit *test, int vm, gfn_t gfn,
 	if (!p->pfn)
 		return;
 
-	if (p->validated)
+	KUNIT_EXPECT_TRUE(test, snp_test_filled(p->pfn, p->byte));
+	if (!p->assigned)
+		snp_test_expect_state(test, p->pfn, SNP_MODEL_HYPERVISOR);
+	else if (p->validated)
 		KUNIT_EXPECT_TRUE(test, snp_test_guest_sees(t, vm, p->pfn, gfn,
 							    p->byte));
 	else
@@ -1020,10 +1087,19 @@ static void snp_test_random_step(struct kunit *test, struct snp_test_random *r)
 	gfn_t gfn = snp_test_rnd(r, SNP_TEST_GFNS);
 	struct snp_test_gpage *p = &r->gpages[vm][gfn];
 	struct snp_test *t = test->priv;
+	int ret;
 
+	/* Allocated, and the host's until the guest touches it. */
 	if (!p->pfn) {
 		p->pfn = snp_test_take(r);
 		p->byte = snp_test_rnd(r, 256);
+		p->assigned = false;
+		snp_test_fill(p->pfn, p->byte);
+		return;
+	}
+
+	if (!p->assigned && snp_test_rnd(r, 4)) {
+		p->assigned = true;
 		p->validated = snp_test_rnd(r, 8);
 		snp_test_assign(test, vm, p->pfn, gfn, p->validated, p->byte);
 		return;
@@ -1038,9 +1114,14 @@ static void snp_test_random_step(struct kunit *test, struct snp_test_random *r)
 		snp_test_fill(p->pfn, p->byte);
 		break;
 	case 2:
-		snp_model_pvalidate(&t->model, p->pfn, snp_test_asid(t, vm),
-				    gfn_to_gpa(gfn));
-		p->validated = true;
+		if (!p->assigned)
+			break;
+		snp_test_random_split(t, p);
+		p->validated = snp_test_rnd(r, 4);
+		ret = snp_model_pvalidate(&t->model, p->pfn,
+					  snp_test_asid(t, vm), gfn_to_gpa(gfn),
+					  p->validated);
+		KUNIT_EXPECT_EQ(test, ret, 0);
 		break;
 	default:
 		snp_test_random_migrate(test, r, vm, gfn, p);
@@ -1065,7 +1146,8 @@ static void snp_test_random_check(struct kunit *test, struct snp_test_random *r)
 			snp_test_expect_gpage(test, vm, i, &r->gpages[vm][i]);
 		}
 	}
-	KUNIT_EXPECT_EQ(test, r->nr_free + r->nr_leaked + used, SNP_TEST_GCTX);
+	KUNIT_EXPECT_EQ(test, r->nr_free + r->nr_leaked + r->nr_2m + used,
+			SNP_TEST_GCTX);
 }
 
 static const u64 snp_test_seeds[] = { 1, 20240621, 0x5e5e5e5e5eULL };
@@ -1087,22 +1169,27 @@ static void snp_test_random(struct kunit *test)
 	r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, r);
 	prandom_seed_state(&r->rnd, *seed);
-	for (i = 0; i < SNP_TEST_GCTX; i++)
+	snp_test_random_2m(test, r);
+	for (i = PTRS_PER_PMD; i < SNP_TEST_GCTX; i++)
 		r->free[r->nr_free++] = snp_test_pfn(t, i);
 
 	for (i = 0; i < SNP_TEST_STEPS; i++) {
 		snp_test_random_step(test, r);
+		snp_test_random_punch_2m(test, r);
 		snp_test_random_check(test, r);
 		/* One mistake makes more. */
 		if (test->status == KUNIT_FAILURE)
 			break;
 	}
 
-	kunit_info(test, "%u moved, %u failed, %u VMs given up, %u pages leaked",
-		   r->nr_moved, r->nr_failed, r->nr_lost, r->nr_leaked);
+	kunit_info(test, "%u moved, %u copied, %u failed, %u VMs given up, %u pages leaked",
+		   r->nr_moved, r->nr_copied, r->nr_failed, r->nr_lost,
+		   r->nr_leaked);
 	/* A run in which nothing happens proves nothing. */
 	KUNIT_EXPECT_GT(test, r->nr_moved, 0U);
 	KUNIT_EXPECT_GT(test, r->nr_failed, 0U);
+	KUNIT_EXPECT_GT(test, r->nr_copied, 0U);
+	KUNIT_EXPECT_EQ(test, r->nr_2m, 0U);
 	/* Which takes more steps. */
 	if (SNP_TEST_STEPS < 1000)
 		return;
@@ -1152,14 +1239,19 @@ static void snp_test_set_state(struct snp_test *t, kvm_pfn_t pfn,
 	struct snp_model_rmp *e = snp_test_rmp(t, pfn);
 
 	memset(e, 0, sizeof(*e));
-	e->assigned = state != SNP_MODEL_HYPERVISOR;
-	e->immutable = state == SNP_MODEL_FIRMWARE ||
+	e->assigned = state != SNP_MODEL_HYPERVISOR &&
+		      state != SNP_MODEL_HV_FIXED;
+	e->immutable = state == SNP_MODEL_HV_FIXED ||
+		       state == SNP_MODEL_FIRMWARE ||
 		       state == SNP_MODEL_CONTEXT ||
+		       state == SNP_MODEL_METADATA ||
 		       state == SNP_MODEL_PRE_GUEST ||
 		       state == SNP_MODEL_PRE_SWAP;
 	e->validated = state == SNP_MODEL_PRE_SWAP ||
 		       state == SNP_MODEL_GUEST_VALID;
 	e->vmsa = state == SNP_MODEL_CONTEXT;
+	if (state == SNP_MODEL_METADATA)
+		e->gpa = pfn_to_hpa(snp_test_pfn(t, SNP_TEST_GCTX));
 	if (state == SNP_MODEL_PRE_GUEST || state == SNP_MODEL_PRE_SWAP ||
 	    state == SNP_MODEL_GUEST_INVALID ||
 	    state == SNP_MODEL_GUEST_VALID) {
@@ -1171,9 +1263,11 @@ static void snp_test_set_state(struct snp_test *t, kvm_pfn_t pfn,
 
 static const char * const snp_test_state_names[] = {
 	[SNP_MODEL_HYPERVISOR]		= "Hypervisor",
+	[SNP_MODEL_HV_FIXED]		= "HV-Fixed",
 	[SNP_MODEL_FIRMWARE]		= "Firmware",
 	[SNP_MODEL_RECLAIM]		= "Reclaim",
 	[SNP_MODEL_CONTEXT]		= "Context",
+	[SNP_MODEL_METADATA]		= "Metadata",
 	[SNP_MODEL_PRE_GUEST]		= "Pre-Guest",
 	[SNP_MODEL_PRE_SWAP]		= "Pre-Swap",
 	[SNP_MODEL_GUEST_INVALID]	= "Guest-Invalid",
@@ -1182,9 +1276,10 @@ static const char * const snp_test_state_names[] = {
 };
 
 /*
- * From each state: to the host's, to the same page mutable and immutable, and
- * to the same page of another GPA and of another guest. SNP_MODEL_INVALID where
- * RMPUPDATE is refused.
+ * From each state, by RMPUPDATE: to the host's, to the same page mutable and
+ * immutable, to the same page of another GPA and of another guest, and to ASID 0
+ * mutable and immutable. By PVALIDATE of the guest: validated, and that
+ * rescinded. SNP_MODEL_INVALID where it is refused.
  */
 static const struct snp_test_transition {
 	enum snp_model_state from;
@@ -1192,6 +1287,10 @@ static const struct snp_test_transition {
 	enum snp_model_state mutable;
 	enum snp_model_state immutable;
 	enum snp_model_state other;
+	enum snp_model_state asid_0;
+	enum snp_model_state asid_0_immutable;
+	enum snp_model_state validated;
+	enum snp_model_state rescinded;
 	/* What SNP_PAGE_RECLAIM does, and whether it does not refuse. */
 	enum snp_model_state reclaimed;
 	int reclaim_error;
@@ -1202,6 +1301,10 @@ static const struct snp_test_transition {
 		.mutable	= SNP_MODEL_GUEST_INVALID,
 		.immutable	= SNP_MODEL_PRE_GUEST,
 		.other		= SNP_MODEL_GUEST_INVALID,
+		.asid_0		= SNP_MODEL_RECLAIM,
+		.asid_0_immutable = SNP_MODEL_FIRMWARE,
+		.validated	= SNP_MODEL_INVALID,
+		.rescinded	= SNP_MODEL_INVALID,
 		.reclaimed	= SNP_MODEL_HYPERVISOR,
 	}, {
 		.from		= SNP_MODEL_RECLAIM,
@@ -1209,6 +1312,10 @@ static const struct snp_test_transition {
 		.mutable	= SNP_MODEL_GUEST_INVALID,
 		.immutable	= SNP_MODEL_PRE_GUEST,
 		.other		= SNP_MODEL_GUEST_INVALID,
+		.asid_0		= SNP_MODEL_RECLAIM,
+		.asid_0_immutable = SNP_MODEL_FIRMWARE,
+		.validated	= SNP_MODEL_INVALID,
+		.rescinded	= SNP_MODEL_INVALID,
 		.reclaimed	= SNP_MODEL_RECLAIM,
 	}, {
 		.from		= SNP_MODEL_GUEST_INVALID,
@@ -1216,6 +1323,10 @@ static const struct snp_test_transition {
 		.mutable	= SNP_MODEL_GUEST_INVALID,
 		.immutable	= SNP_MODEL_PRE_GUEST,
 		.other		= SNP_MODEL_GUEST_INVALID,
+		.asid_0		= SNP_MODEL_RECLAIM,
+		.asid_0_immutable = SNP_MODEL_FIRMWARE,
+		.validated	= SNP_MODEL_GUEST_VALID,
+		.rescinded	= SNP_MODEL_GUEST_INVALID,
 		.reclaimed	= SNP_MODEL_GUEST_INVALID,
 	}, {
 		.from		= SNP_MODEL_GUEST_VALID,
@@ -1223,6 +1334,10 @@ static const struct snp_test_transition {
 		.mutable	= SNP_MODEL_GUEST_VALID,
 		.immutable	= SNP_MODEL_PRE_SWAP,
 		.other		= SNP_MODEL_GUEST_INVALID,
+		.asid_0		= SNP_MODEL_RECLAIM,
+		.asid_0_immutable = SNP_MODEL_FIRMWARE,
+		.validated	= SNP_MODEL_GUEST_VALID,
+		.rescinded	= SNP_MODEL_GUEST_INVALID,
 		.reclaimed	= SNP_MODEL_GUEST_VALID,
 	}, {
 		.from		= SNP_MODEL_PRE_GUEST,
@@ -1230,6 +1345,10 @@ static const struct snp_test_transition {
 		.mutable	= SNP_MODEL_INVALID,
 		.immutable	= SNP_MODEL_INVALID,
 		.other		= SNP_MODEL_INVALID,
+		.asid_0		= SNP_MODEL_INVALID,
+		.asid_0_immutable = SNP_MODEL_INVALID,
+		.validated	= SNP_MODEL_INVALID,
+		.rescinded	= SNP_MODEL_INVALID,
 		.reclaimed	= SNP_MODEL_GUEST_INVALID,
 	}, {
 		.from		= SNP_MODEL_PRE_SWAP,
@@ -1237,6 +1356,10 @@ static const struct snp_test_transition {
 		.mutable	= SNP_MODEL_INVALID,
 		.immutable	= SNP_MODEL_INVALID,
 		.other		= SNP_MODEL_INVALID,
+		.asid_0		= SNP_MODEL_INVALID,
+		.asid_0_immutable = SNP_MODEL_INVALID,
+		.validated	= SNP_MODEL_INVALID,
+		.rescinded	= SNP_MODEL_INVALID,
 		.reclaimed	= SNP_MODEL_GUEST_VALID,
 	}, {
 		.from		= SNP_MODEL_FIRMWARE,
@@ -1244,6 +1367,10 @@ static const struct snp_test_transition {
 		.mutable	= SNP_MODEL_INVALID,
 		.immutable	= SNP_MODEL_INVALID,
 		.other		= SNP_MODEL_INVALID,
+		.asid_0		= SNP_MODEL_INVALID,
+		.asid_0_immutable = SNP_MODEL_INVALID,
+		.validated	= SNP_MODEL_INVALID,
+		.rescinded	= SNP_MODEL_INVALID,
 		.reclaimed	= SNP_MODEL_RECLAIM,
 	}, {
 		.from		= SNP_MODEL_CONTEXT,
@@ -1251,7 +1378,34 @@ static const struct snp_test_transition {
 		.mutable	= SNP_MODEL_INVALID,
 		.immutable	= SNP_MODEL_INVALID,
 		.other		= SNP_MODEL_INVALID,
+		.asid_0		= SNP_MODEL_INVALID,
+		.asid_0_immutable = SNP_MODEL_INVALID,
+		.validated	= SNP_MODEL_INVALID,
+		.rescinded	= SNP_MODEL_INVALID,
 		.reclaimed	= SNP_MODEL_CONTEXT,
+		.reclaim_error	= SEV_RET_INVALID_PAGE_STATE,
+	}, {
+		.from		= SNP_MODEL_METADATA,
+		.shared		= SNP_MODEL_INVALID,
+		.mutable		= SNP_MODEL_INVALID,
+		.immutable	= SNP_MODEL_INVALID,
+		.other		= SNP_MODEL_INVALID,
+		.asid_0		= SNP_MODEL_INVALID,
+		.asid_0_immutable = SNP_MODEL_INVALID,
+		.validated	= SNP_MODEL_INVALID,
+		.rescinded	= SNP_MODEL_INVALID,
+		.reclaimed	= SNP_MODEL_RECLAIM,
+	}, {
+		.from		= SNP_MODEL_HV_FIXED,
+		.shared		= SNP_MODEL_INVALID,
+		.mutable		= SNP_MODEL_INVALID,
+		.immutable	= SNP_MODEL_INVALID,
+		.other		= SNP_MODEL_INVALID,
+		.asid_0		= SNP_MODEL_INVALID,
+		.asid_0_immutable = SNP_MODEL_INVALID,
+		.validated	= SNP_MODEL_INVALID,
+		.rescinded	= SNP_MODEL_INVALID,
+		.reclaimed	= SNP_MODEL_HV_FIXED,
 		.reclaim_error	= SEV_RET_INVALID_PAGE_STATE,
 	},
 };
@@ -1323,6 +1477,9 @@ static void snp_test_rmpupdate(struct kunit *test)
 			       false, tr->other);
 	snp_test_rmpupdate_one(test, tr->from, true, gpa, asid + 1, false,
 			       tr->other);
+	snp_test_rmpupdate_one(test, tr->from, true, 0, 0, false, tr->asid_0);
+	snp_test_rmpupdate_one(test, tr->from, true, 0, 0, true,
+			       tr->asid_0_immutable);
 }
 
 static void snp_test_reclaim(struct kunit *test)
@@ -1342,6 +1499,35 @@ static void snp_test_reclaim(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ret, tr->reclaim_error ? -EIO : 0);
 	KUNIT_EXPECT_EQ(test, error, tr->reclaim_error);
 	snp_test_expect_state(test, pfn, tr->reclaimed);
+}
+
+static void snp_test_pvalidate_one(struct kunit *test,
+				   enum snp_model_state from, bool validate,
+				   enum snp_model_state to)
+{
+	struct snp_test *t = test->priv;
+	kvm_pfn_t pfn = snp_test_pfn(t, SNP_TEST_SRC);
+	struct snp_model_rmp before;
+	int ret;
+
+	snp_test_set_state(t, pfn, from);
+	before = *snp_test_rmp(t, pfn);
+	ret = snp_model_pvalidate(&t->model, pfn, snp_test_asid(t, 0),
+				  gfn_to_gpa(SNP_TEST_GFN), validate);
+
+	KUNIT_EXPECT_EQ(test, ret, to == SNP_MODEL_INVALID ? -EFAULT : 0);
+	if (!ret)
+		before.validated = validate;
+	KUNIT_EXPECT_MEMEQ(test, snp_test_rmp(t, pfn), &before, sizeof(before));
+	snp_test_expect_state(test, pfn, ret ? from : to);
+}
+
+static void snp_test_pvalidate_from(struct kunit *test)
+{
+	const struct snp_test_transition *tr = test->param_value;
+
+	snp_test_pvalidate_one(test, tr->from, true, tr->validated);
+	snp_test_pvalidate_one(test, tr->from, false, tr->rescinded);
 }
 
 /* Refused, with the entry as it was. */
@@ -1388,26 +1574,21 @@ static void snp_test_pvalidate(struct kunit *test)
 	u32 asid = snp_test_asid(t, 0);
 
 	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, t->model.base +
-						  t->model.nr, asid, gpa), 0);
-	snp_test_set_state(t, pfn, SNP_MODEL_HYPERVISOR);
-	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, pfn, asid, gpa), 0);
-	snp_test_set_state(t, pfn, SNP_MODEL_PRE_GUEST);
-	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, pfn, asid, gpa), 0);
+						  t->model.nr, asid, gpa,
+						  true), 0);
 	snp_test_set_state(t, pfn, SNP_MODEL_GUEST_INVALID);
 	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, pfn, asid + 1,
-						  gpa), 0);
+						  gpa, true), 0);
 	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, pfn, asid,
-						  gpa + PAGE_SIZE), 0);
+						  gpa + PAGE_SIZE, true), 0);
 	snp_test_expect_state(test, pfn, SNP_MODEL_GUEST_INVALID);
-	KUNIT_EXPECT_EQ(test, snp_model_pvalidate(&t->model, pfn, asid, gpa), 0);
-	snp_test_expect_state(test, pfn, SNP_MODEL_GUEST_VALID);
 
 	/* A guest has to have a 2M page of 2M. */
 	snp_test_set_state(t, pfn, SNP_MODEL_HYPERVISOR);
-	snp_test_assign_2m(test);
+	snp_test_assign_2m(test, SNP_TEST_2M_GFN);
 	gpa -= SNP_TEST_SRC << PAGE_SHIFT;
 	KUNIT_EXPECT_NE(test, snp_model_pvalidate(&t->model, t->model.base, asid,
-						  gpa), 0);
+						  gpa, true), 0);
 }
 
 static void snp_test_reclaim_2m(struct kunit *test)
@@ -1417,7 +1598,7 @@ static void snp_test_reclaim_2m(struct kunit *test)
 	struct snp_model_rmp *e;
 	int error;
 
-	snp_test_assign_2m(test);
+	snp_test_assign_2m(test, SNP_TEST_2M_GFN);
 	e = snp_test_rmp(t, t->model.base);
 	e->immutable = true;
 	KUNIT_ASSERT_EQ(test, snp_model_ops.begin(), 0);
@@ -1499,6 +1680,9 @@ SNP_TEST_SPOIL(platform, t->model.uninitialized = true)
 SNP_TEST_SPOIL(context, data->gctx_paddr = data->src_paddr)
 SNP_TEST_SPOIL(no_guest, t->model.guests[0].gctx_pfn++)
 SNP_TEST_SPOIL(page_size, data->page_size = 1)
+SNP_TEST_SPOIL(pages_2m, data->page_size = 1;
+	       snp_test_rmp(t, PHYS_PFN(data->src_paddr))->size_2m = true;
+	       snp_test_rmp(t, PHYS_PFN(data->dst_paddr))->size_2m = true)
 SNP_TEST_SPOIL(guest_state, t->model.guests[0].state = SNP_MODEL_GUEST_INIT)
 SNP_TEST_SPOIL(inactive, t->model.guests[0].active = false)
 SNP_TEST_SPOIL(policy, t->model.guests[0].policy |=
@@ -1515,6 +1699,14 @@ SNP_TEST_SPOIL(src_firmware, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
 						SNP_MODEL_FIRMWARE))
 SNP_TEST_SPOIL(src_context, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
 					       SNP_MODEL_CONTEXT))
+SNP_TEST_SPOIL(src_metadata, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
+						SNP_MODEL_METADATA))
+SNP_TEST_SPOIL(src_hv_fixed, snp_test_set_state(t, PHYS_PFN(data->src_paddr),
+						SNP_MODEL_HV_FIXED))
+SNP_TEST_SPOIL(dst_metadata, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
+						SNP_MODEL_METADATA))
+SNP_TEST_SPOIL(dst_hv_fixed, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
+						SNP_MODEL_HV_FIXED))
 SNP_TEST_SPOIL(dst_mutable, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
 					       SNP_MODEL_GUEST_INVALID))
 SNP_TEST_SPOIL(dst_used, snp_test_set_state(t, PHYS_PFN(data->dst_paddr),
@@ -1548,6 +1740,8 @@ static const struct snp_test_refusal snp_test_refusals[] = {
 	SNP_TEST_REFUSAL(context, SEV_RET_INVALID_GUEST),
 	SNP_TEST_REFUSAL(no_guest, SEV_RET_INVALID_GUEST),
 	SNP_TEST_REFUSAL(page_size, SEV_RET_INVALID_PAGE_SIZE),
+	/* By the model only: the firmware moves such pages, too. */
+	SNP_TEST_REFUSAL(pages_2m, SEV_RET_UNSUPPORTED),
 	SNP_TEST_REFUSAL(guest_state, SEV_RET_INVALID_GUEST_STATE),
 	SNP_TEST_REFUSAL(inactive, SEV_RET_INACTIVE),
 	SNP_TEST_REFUSAL(policy, SEV_RET_POLICY_FAILURE),
@@ -1557,12 +1751,16 @@ static const struct snp_test_refusal snp_test_refusals[] = {
 	SNP_TEST_REFUSAL(src_reclaim, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(src_firmware, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(src_context, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(src_metadata, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(src_hv_fixed, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(src_no_rmp, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_mutable, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_used, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_reclaim, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_firmware, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_context, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(dst_metadata, SEV_RET_INVALID_PAGE_STATE),
+	SNP_TEST_REFUSAL(dst_hv_fixed, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_valid, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_host, SEV_RET_INVALID_PAGE_STATE),
 	SNP_TEST_REFUSAL(dst_no_rmp, SEV_RET_INVALID_PAGE_STATE),
@@ -1702,7 +1900,7 @@ static void snp_test_psmash(struct kunit *test)
 
 	/* Not one, and not the first page of one. */
 	KUNIT_EXPECT_NE(test, snp_model_ops.psmash(t->model.base), 0);
-	snp_test_assign_2m(test);
+	snp_test_assign_2m(test, SNP_TEST_2M_GFN);
 	KUNIT_EXPECT_NE(test, snp_model_ops.psmash(t->model.base + 1), 0);
 	snp_test_rmp(t, t->model.base)->immutable = true;
 	KUNIT_EXPECT_NE(test, snp_model_ops.psmash(t->model.base), 0);
@@ -1711,7 +1909,7 @@ static void snp_test_psmash(struct kunit *test)
 	pfn = snp_test_pfn(t, SNP_TEST_SRC);
 	KUNIT_EXPECT_EQ(test, snp_model_ops.lookup(pfn, &page), 0);
 	KUNIT_EXPECT_EQ(test, page.level, PG_LEVEL_2M);
-	KUNIT_EXPECT_EQ(test, page.gpa, gfn_to_gpa(SNP_TEST_GFN - SNP_TEST_SRC));
+	KUNIT_EXPECT_EQ(test, page.gpa, gfn_to_gpa(SNP_TEST_2M_GFN));
 
 	/* 4K within 2M: the RMPUPDATE of the kernel does not end. */
 	KUNIT_EXPECT_NE(test, snp_model_ops.make_shared(pfn, PG_LEVEL_4K), 0);
@@ -1721,7 +1919,7 @@ static void snp_test_psmash(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, snp_model_ops.psmash(t->model.base), 0);
 
 	for (pfn = 0; pfn < PTRS_PER_PMD; pfn++) {
-		u64 gpa = gfn_to_gpa(SNP_TEST_GFN - SNP_TEST_SRC + pfn);
+		u64 gpa = gfn_to_gpa(SNP_TEST_2M_GFN + pfn);
 
 		KUNIT_EXPECT_TRUE(test,
 				  snp_model_guest_access(&t->model,
@@ -1771,6 +1969,8 @@ static void snp_test_check(struct kunit *test)
 static struct kunit_case snp_model_test_cases[] = {
 	KUNIT_CASE_PARAM(snp_test_rmpupdate, snp_test_transition_gen_params),
 	KUNIT_CASE_PARAM(snp_test_reclaim, snp_test_transition_gen_params),
+	KUNIT_CASE_PARAM(snp_test_pvalidate_from,
+			 snp_test_transition_gen_params),
 	KUNIT_CASE(snp_test_reclaim_2m),
 	KUNIT_CASE(snp_test_reclaim_errors),
 	KUNIT_CASE(snp_test_rmpupdate_errors),

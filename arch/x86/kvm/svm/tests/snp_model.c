@@ -83,9 +83,9 @@ static struct snp_model_rmp *snp_model_covering(struct snp_model *m, u64 pfn)
 enum snp_model_state snp_model_state(const struct snp_model_rmp *e)
 {
 	if (!e->assigned) {
-		if (e->validated || e->asid || e->immutable)
+		if (e->validated || e->asid)
 			return SNP_MODEL_INVALID;
-		return SNP_MODEL_HYPERVISOR;
+		return e->immutable ? SNP_MODEL_HV_FIXED : SNP_MODEL_HYPERVISOR;
 	}
 
 	if (e->asid) {
@@ -100,15 +100,19 @@ enum snp_model_state snp_model_state(const struct snp_model_rmp *e)
 		return SNP_MODEL_INVALID;
 	if (!e->immutable)
 		return SNP_MODEL_RECLAIM;
+	/* The GPA is the address of the context of the guest that it is for. */
 	if (e->gpa)
-		return SNP_MODEL_INVALID;
+		return SNP_MODEL_METADATA;
 	return e->vmsa ? SNP_MODEL_CONTEXT : SNP_MODEL_FIRMWARE;
 }
 
-static bool snp_model_fails(struct snp_model *m, enum snp_model_op op)
+/* Whether @op is to fail, on a page whose entry is @e. */
+static bool snp_model_fails(struct snp_model *m, enum snp_model_op op,
+			    const struct snp_model_rmp *e)
 {
 	struct snp_model_fault *f = &m->faults[op];
 
+	snp_model_arm(m, op, e);
 	if (f->fired >= f->count)
 		return false;
 
@@ -134,10 +138,10 @@ static int snp_model_lookup(u64 pfn, struct snp_rmp_page *page)
 
 	guard(spinlock)(&m->lock);
 
-	if (snp_model_fails(m, SNP_MODEL_LOOKUP))
+	e = snp_model_covering(m, pfn);
+	if (snp_model_fails(m, SNP_MODEL_LOOKUP, e))
 		return m->faults[SNP_MODEL_LOOKUP].ret;
 
-	e = snp_model_covering(m, pfn);
 	if (!e)
 		return -EFAULT;
 
@@ -245,7 +249,8 @@ static int snp_model_rmpupdate(enum snp_model_op op, u64 pfn,
 	if (e && !new->size_2m)
 		snp_model_split_direct_map(m, pfn, new);
 
-	if (snp_model_fails(m, op))
+	/* A page that guest_memfd allocates is none that moves. */
+	if ((new->immutable || !new->assigned) && snp_model_fails(m, op, e))
 		return m->faults[op].ret;
 
 	ret = __snp_model_rmpupdate(m, pfn, new);
@@ -284,14 +289,18 @@ static int snp_model_psmash(u64 pfn)
 {
 	struct snp_model *m = snp_model_get();
 	struct snp_model_rmp *e, *sub;
+	int ret = 0;
 	u64 i;
 
 	guard(spinlock)(&m->lock);
 
-	if (snp_model_fails(m, SNP_MODEL_PSMASH))
-		return m->faults[SNP_MODEL_PSMASH].ret;
-
 	e = snp_model_rmp(m, pfn);
+	if (snp_model_fails(m, SNP_MODEL_PSMASH, e)) {
+		ret = m->faults[SNP_MODEL_PSMASH].ret;
+		if (!m->faults[SNP_MODEL_PSMASH].half)
+			return ret;
+	}
+
 	if (!e || !IS_ALIGNED(pfn, SNP_MODEL_PAGES_2M))
 		return SNP_MODEL_FAIL_INPUT;
 	if (!e->assigned || !e->size_2m)
@@ -306,7 +315,7 @@ static int snp_model_psmash(u64 pfn)
 		sub->gpa += i << PAGE_SHIFT;
 	}
 
-	return 0;
+	return ret;
 }
 
 static void snp_model_flush(u64 pfn)
@@ -343,7 +352,7 @@ static int snp_model_begin(void)
 		return -EBUSY;
 
 	scoped_guard(spinlock, &m->lock) {
-		if (!m->dead && !snp_model_fails(m, SNP_MODEL_BEGIN))
+		if (!m->dead && !snp_model_fails(m, SNP_MODEL_BEGIN, NULL))
 			return 0;
 	}
 
@@ -464,7 +473,7 @@ static void snp_model_do_move(struct snp_model *m, u64 src_pfn, u64 dst_pfn,
 
 /* 0, or what the driver returns for a command that is to fail. */
 static int snp_model_command(struct snp_model *m, enum snp_model_op op,
-			     int *error)
+			     u64 paddr, int *error)
 {
 	struct snp_model_fault *f = &m->faults[op];
 
@@ -472,7 +481,7 @@ static int snp_model_command(struct snp_model *m, enum snp_model_op op,
 	if (m->dead)
 		return -EBUSY;
 
-	if (!snp_model_fails(m, op))
+	if (!snp_model_fails(m, op, snp_model_rmp(m, PHYS_PFN(paddr))))
 		return 0;
 
 	if (f->ret == -ETIMEDOUT)
@@ -492,8 +501,7 @@ static int snp_model_page_move(struct sev_data_snp_page_move *data, int *error)
 
 	guard(spinlock)(&m->lock);
 
-	snp_model_arm(m);
-	ret = snp_model_command(m, SNP_MODEL_PAGE_MOVE, error);
+	ret = snp_model_command(m, SNP_MODEL_PAGE_MOVE, data->src_paddr, error);
 	if (ret) {
 		if (m->faults[SNP_MODEL_PAGE_MOVE].half &&
 		    !snp_model_check_move(m, data))
@@ -535,6 +543,7 @@ static int snp_model_do_reclaim(struct snp_model *m, u64 paddr)
 		return SEV_RET_SUCCESS;
 
 	switch (snp_model_state(e)) {
+	case SNP_MODEL_METADATA:
 	case SNP_MODEL_FIRMWARE:
 	case SNP_MODEL_PRE_GUEST:
 	case SNP_MODEL_PRE_SWAP:
@@ -555,7 +564,7 @@ static int snp_model_page_reclaim(struct sev_data_snp_page_reclaim *data,
 
 	guard(spinlock)(&m->lock);
 
-	ret = snp_model_command(m, SNP_MODEL_PAGE_RECLAIM, error);
+	ret = snp_model_command(m, SNP_MODEL_PAGE_RECLAIM, data->paddr, error);
 	if (ret)
 		return ret;
 
@@ -578,8 +587,12 @@ const struct snp_page_ops snp_model_ops = {
 
 /* The guest */
 
-/* [APM3] PVALIDATE: an immutable page cannot be validated. */
-int snp_model_pvalidate(struct snp_model *m, u64 pfn, u32 asid, u64 gpa)
+/*
+ * [APM3] PVALIDATE, which validates a page or rescinds that. What the RMP does
+ * not have as a mutable page of the guest at that GPA is a nested page fault.
+ */
+int snp_model_pvalidate(struct snp_model *m, u64 pfn, u32 asid, u64 gpa,
+			bool validate)
 {
 	struct snp_model_rmp *e;
 
@@ -590,7 +603,7 @@ int snp_model_pvalidate(struct snp_model *m, u64 pfn, u32 asid, u64 gpa)
 	    e->gpa != gpa || e->size_2m)
 		return -EFAULT;
 
-	e->validated = true;
+	e->validated = validate;
 	return 0;
 }
 
@@ -601,7 +614,9 @@ bool snp_model_guest_access(struct snp_model *m, u64 pfn, u32 asid, u64 gpa)
 
 	guard(spinlock)(&m->lock);
 
-	e = snp_model_rmp(m, pfn);
+	e = snp_model_covering(m, pfn);
+	if (e && e->size_2m)
+		gpa -= (pfn % SNP_MODEL_PAGES_2M) << PAGE_SHIFT;
 	return e && e->assigned && e->validated && e->asid == asid &&
 	       e->gpa == gpa;
 }

@@ -15,9 +15,11 @@
 /* What the RMP says of a page, as the firmware names it. */
 enum snp_model_state {
 	SNP_MODEL_HYPERVISOR,
+	SNP_MODEL_HV_FIXED,
 	SNP_MODEL_FIRMWARE,
 	SNP_MODEL_RECLAIM,
 	SNP_MODEL_CONTEXT,
+	SNP_MODEL_METADATA,
 	SNP_MODEL_PRE_GUEST,
 	SNP_MODEL_PRE_SWAP,
 	SNP_MODEL_GUEST_INVALID,
@@ -86,7 +88,8 @@ enum snp_model_op {
  * @skip: How many succeed before.
  * @ret: What they return.
  * @error: Error code of the firmware.
- * @half: The firmware fails after its first change.
+ * @half: The firmware fails after its first change, or PSMASH since another CPU
+ *	has done it.
  * @fired: How many have failed.
  */
 struct snp_model_fault {
@@ -155,14 +158,17 @@ struct snp_model_rmp *snp_model_rmp(struct snp_model *m, u64 pfn);
 enum snp_model_state snp_model_state(const struct snp_model_rmp *e);
 struct snp_model_guest *snp_model_add_guest(struct snp_model *m, u64 gctx_pfn);
 void snp_model_del_guest(struct snp_model *m, u64 gctx_pfn);
-int snp_model_pvalidate(struct snp_model *m, u64 pfn, u32 asid, u64 gpa);
+int snp_model_pvalidate(struct snp_model *m, u64 pfn, u32 asid, u64 gpa,
+			bool validate);
 bool snp_model_guest_access(struct snp_model *m, u64 pfn, u32 asid, u64 gpa);
 const char *snp_model_check(struct snp_model *m);
 
 #ifdef CONFIG_KVM_GMEM_MIGRATION_MODEL
-void snp_model_arm(struct snp_model *m);
+void snp_model_arm(struct snp_model *m, enum snp_model_op op,
+		   const struct snp_model_rmp *e);
 #else
-static inline void snp_model_arm(struct snp_model *m) {}
+static inline void snp_model_arm(struct snp_model *m, enum snp_model_op op,
+				 const struct snp_model_rmp *e) {}
 #endif
 
 #endif /* __SVM_TESTS_SNP_MODEL_H */

@@ -20,9 +20,31 @@
 #include "../svm.h"
 #include "snp_model.h"
 
-/* Every so many commands that move a page the firmware refuses one. */
-static unsigned int gmem_model_fail;
-module_param(gmem_model_fail, uint, 0644);
+/* The steps of a move that can be made to fail; 2M pages there are none. */
+enum snp_live_step {
+	SNP_LIVE_LOOKUP,
+	SNP_LIVE_BEGIN,
+	SNP_LIVE_TARGET,
+	SNP_LIVE_SOURCE,
+	SNP_LIVE_MOVE,
+	SNP_LIVE_SHARE,
+	SNP_LIVE_RECLAIM_TARGET,
+	SNP_LIVE_RECLAIM_SOURCE,
+	SNP_LIVE_NR_STEPS,
+};
+
+/*
+ * Every so many times such a step fails, in this order.  If the source cannot be
+ * reclaimed, which is only tried after SNP_PAGE_MOVE has failed, that is the end
+ * of the VM.
+ */
+static unsigned int gmem_model_fail[SNP_LIVE_NR_STEPS];
+module_param_array(gmem_model_fail, uint, NULL, 0644);
+
+/* By step: how often it was done since that was last changed, and has failed. */
+static unsigned int snp_live_every[SNP_LIVE_NR_STEPS];
+static unsigned int snp_live_calls[SNP_LIVE_NR_STEPS];
+static u32 snp_live_refused[SNP_LIVE_NR_STEPS];
 
 /* What a command takes at least, in microseconds: others find the mailbox in use. */
 static unsigned int gmem_model_latency = 10;
@@ -45,24 +67,67 @@ bool snp_model_is_live(void)
 	return snp_model_live;
 }
 
-/* Before the backend issues SNP_PAGE_MOVE. */
-void snp_model_arm(struct snp_model *m)
+/*
+ * Which step @op on the page of @e is. None if guest_memfd frees the page, which
+ * is always validated then.
+ */
+static int snp_live_step(enum snp_model_op op, const struct snp_model_rmp *e)
 {
-	struct snp_model_fault *f = &m->faults[SNP_MODEL_PAGE_MOVE];
-	unsigned int every = READ_ONCE(gmem_model_fail);
+	if (op == SNP_MODEL_BEGIN)
+		return SNP_LIVE_BEGIN;
+	if (!e)
+		return -1;
 
-	if (m != snp_model_live || !every)
+	switch (op) {
+	case SNP_MODEL_LOOKUP:
+		/* The undo has a look, too. */
+		return e->immutable ? -1 : SNP_LIVE_LOOKUP;
+	case SNP_MODEL_MAKE_PRIVATE:
+		return e->assigned ? SNP_LIVE_SOURCE : SNP_LIVE_TARGET;
+	case SNP_MODEL_PAGE_MOVE:
+		return SNP_LIVE_MOVE;
+	case SNP_MODEL_MAKE_SHARED:
+		return e->validated ? -1 : SNP_LIVE_SHARE;
+	case SNP_MODEL_PAGE_RECLAIM:
+		return e->validated ? SNP_LIVE_RECLAIM_SOURCE :
+				      SNP_LIVE_RECLAIM_TARGET;
+	default:
+		return -1;
+	}
+}
+
+/* Before each operation, with the lock of the model held. */
+void snp_model_arm(struct snp_model *m, enum snp_model_op op,
+		   const struct snp_model_rmp *e)
+{
+	struct snp_model_fault *f = &m->faults[op];
+	unsigned int every;
+	int step;
+
+	if (m != snp_model_live)
 		return;
 
-	if (f->fired < f->count)
+	memset(f, 0, sizeof(*f));
+	step = snp_live_step(op, e);
+	if (step < 0)
 		return;
 
+	every = READ_ONCE(gmem_model_fail[step]);
+	if (every != snp_live_every[step])
+		snp_live_calls[step] = 0;
+	snp_live_every[step] = every;
 	*f = (struct snp_model_fault) {
-		.count	= 1,
-		.skip	= every - 1,
-		.ret	= -EIO,
-		.error	= SEV_RET_RESOURCE_LIMIT,
+		.count	= every && !(++snp_live_calls[step] % every),
+		.ret	= -EFAULT,
 	};
+	snp_live_refused[step] += f->count;
+
+	if (op == SNP_MODEL_BEGIN)
+		f->ret = -EBUSY;
+	if (op == SNP_MODEL_PAGE_MOVE || op == SNP_MODEL_PAGE_RECLAIM) {
+		f->ret = -EIO;
+		f->error = SEV_RET_RESOURCE_LIMIT;
+	}
 }
 
 void snp_model_vm_init(struct kvm *kvm)
@@ -74,12 +139,16 @@ void snp_model_vm_init(struct kvm *kvm)
 	if (!snp_model_live)
 		return;
 
+	/* Who tests is to know that this VM is an ordinary one. */
 	gctx = get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!gctx)
+	if (!gctx) {
+		pr_warn("no memory for the context of a guest\n");
 		return;
+	}
 
 	guest = snp_model_add_guest(snp_model_live, PHYS_PFN(__pa(gctx)));
 	if (!guest) {
+		pr_warn("more than %u guests\n", SNP_MODEL_GUESTS);
 		free_page(gctx);
 		return;
 	}
@@ -106,18 +175,13 @@ int snp_model_make_page_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn)
 {
 	struct kvm_sev_info *sev = to_kvm_sev_info(kvm);
 	struct snp_model_rmp *e = snp_model_rmp(snp_model_live, pfn);
-	struct snp_rmp_page page;
 	int ret;
 
 	/* Whoever owned it before has it still, or left something behind. */
 	if (WARN_ON_ONCE(!e || e->leaked))
 		return -EIO;
 
-	ret = snp_model_ops.lookup(pfn, &page);
-	if (ret)
-		return -ENOENT;
-
-	if (page.assigned) {
+	if (READ_ONCE(e->assigned)) {
 		/* The guest would fault on it for ever. */
 		if (!snp_model_guest_access(snp_model_live, pfn, sev->asid,
 					    gfn_to_gpa(gfn))) {
@@ -134,7 +198,7 @@ int snp_model_make_page_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn)
 		return -EINVAL;
 
 	return snp_model_pvalidate(snp_model_live, pfn, sev->asid,
-				   gfn_to_gpa(gfn));
+				   gfn_to_gpa(gfn), true);
 }
 
 /* What sev_gmem_make_shared() does. */
@@ -143,9 +207,10 @@ void snp_model_make_pages_shared(kvm_pfn_t pfn, kvm_pfn_t nr_pages)
 	kvm_pfn_t end = pfn + nr_pages;
 
 	for (; pfn < end; pfn++) {
-		struct snp_rmp_page page;
+		struct snp_model_rmp *e = snp_model_rmp(snp_model_live, pfn);
 
-		if (snp_model_ops.lookup(pfn, &page) || !page.assigned)
+		/* SEV-SNP would try, in vain, and warn if the page is leaked. */
+		if (!e || !READ_ONCE(e->assigned) || e->leaked)
 			continue;
 
 		if (!WARN_ON_ONCE(snp_model_ops.make_shared(pfn, PG_LEVEL_4K)))
@@ -153,7 +218,7 @@ void snp_model_make_pages_shared(kvm_pfn_t pfn, kvm_pfn_t nr_pages)
 	}
 }
 
-/* Pages that are a guest's: none is left when all of them are gone. */
+/* Pages that are a guest's, and not leaked: none when all of them are gone. */
 static int snp_model_assigned_get(void *data, u64 *value)
 {
 	struct snp_model *m = data;
@@ -163,7 +228,8 @@ static int snp_model_assigned_get(void *data, u64 *value)
 
 	*value = 0;
 	for (i = 0; i < m->nr; i++)
-		*value += m->rmp[i].assigned && m->rmp[i].asid;
+		*value += m->rmp[i].assigned && m->rmp[i].asid &&
+			  !m->rmp[i].leaked;
 
 	return 0;
 }
@@ -192,6 +258,11 @@ static int snp_model_ranges_get(void *data, u64 *value)
 DEFINE_DEBUGFS_ATTRIBUTE(snp_model_ranges_fops, snp_model_ranges_get, NULL,
 			 "%llu\n");
 
+static struct debugfs_u32_array snp_live_refused_array = {
+	.array		= snp_live_refused,
+	.n_elements	= SNP_LIVE_NR_STEPS,
+};
+
 static void __init snp_model_debugfs(struct snp_model *m)
 {
 	struct dentry *dir = debugfs_create_dir("snp_model", NULL);
@@ -202,6 +273,7 @@ static void __init snp_model_debugfs(struct snp_model *m)
 			     &m->nr_split_by_targets);
 	debugfs_create_ulong("violations", 0444, dir, &m->nr_violations);
 	debugfs_create_ulong("leaked", 0444, dir, &m->nr_leaked);
+	debugfs_create_u32_array("refused", 0444, dir, &snp_live_refused_array);
 	debugfs_create_file_unsafe("assigned", 0444, dir, m,
 				   &snp_model_assigned_fops);
 	debugfs_create_file_unsafe("ranges", 0444, dir, m,

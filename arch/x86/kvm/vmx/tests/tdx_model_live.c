@@ -114,16 +114,17 @@ struct tdx_live_td {
 };
 
 static struct {
-	spinlock_t lock;		/* protects what is in @pamt */
+	spinlock_t lock;		/* protects what is in @pamt, and up to @refused */
 	struct tdx_live_page *pamt;	/* by pfn; NULL if there is no model */
 	unsigned long nr;
 	atomic_t next_hkid;
-	atomic_t calls[TDX_LIVE_NR_LEAVES];
+	unsigned int every[TDX_LIVE_NR_LEAVES];
+	unsigned int calls[TDX_LIVE_NR_LEAVES];
+	u32 refused[TDX_LIVE_NR_LEAVES];
 	atomic_t moved;
 	atomic_t kicks;
 	atomic_t tracks;
 	atomic_t busy;
-	atomic_t refused;
 	atomic_t violations;
 } tdx_live = {
 	.lock = __SPIN_LOCK_UNLOCKED(tdx_live.lock),
@@ -325,10 +326,17 @@ static bool tdx_live_refuse(enum tdx_live_leaf leaf)
 {
 	unsigned int every = READ_ONCE(gmem_model_fail[leaf]);
 
-	if (!every || atomic_inc_return(&tdx_live.calls[leaf]) % every)
+	guard(spinlock)(&tdx_live.lock);
+
+	/* Count from when it was last changed. */
+	if (every != tdx_live.every[leaf])
+		tdx_live.calls[leaf] = 0;
+	tdx_live.every[leaf] = every;
+
+	if (!every || ++tdx_live.calls[leaf] % every)
 		return false;
 
-	atomic_inc(&tdx_live.refused);
+	tdx_live.refused[leaf]++;
 	return true;
 }
 
@@ -558,13 +566,14 @@ static u64 tdx_live_page_relocate(struct tdx_td *tdx_td, u64 gpa, kvm_pfn_t pfn,
 static u64 tdx_live_page_wbinvd(u64 hkid, kvm_pfn_t pfn)
 {
 	struct tdx_live_page *page = tdx_live_page(pfn);
+	bool refuse = tdx_live_refuse(TDX_LIVE_WBINVD);
 
 	if (!page)
 		return TDX_OPERAND_ADDR_RANGE_ERROR | TDX_OPERAND_ID_RCX;
 
 	guard(spinlock)(&tdx_live.lock);
 
-	if (tdx_live_refuse(TDX_LIVE_WBINVD)) {
+	if (refuse) {
 		page->leaked = true;
 		return tdx_live_refusals[TDX_LIVE_WBINVD];
 	}
@@ -689,6 +698,35 @@ void tdx_live_vm_destroy(struct kvm *kvm)
 	kvfree(td);
 }
 
+/* Pages that are TDs': none when all of them are gone. */
+static int tdx_live_assigned_get(void *data, u64 *value)
+{
+	unsigned long i;
+
+	guard(spinlock)(&tdx_live.lock);
+
+	*value = 0;
+	for (i = 0; i < tdx_live.nr; i++)
+		*value += !!tdx_live.pamt[i].owner;
+
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(tdx_live_assigned_fops, tdx_live_assigned_get, NULL,
+			 "%llu\n");
+
+static int tdx_live_leaked_get(void *data, u64 *value)
+{
+	*value = atomic_long_read(&tdx_gmem_nr_leaked);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(tdx_live_leaked_fops, tdx_live_leaked_get, NULL,
+			 "%llu\n");
+
+static struct debugfs_u32_array tdx_live_refused_array = {
+	.array		= tdx_live.refused,
+	.n_elements	= TDX_LIVE_NR_LEAVES,
+};
+
 static void __init tdx_live_debugfs(void)
 {
 	struct dentry *dir = debugfs_create_dir("tdx_model", NULL);
@@ -697,7 +735,11 @@ static void __init tdx_live_debugfs(void)
 	debugfs_create_atomic_t("kicks", 0444, dir, &tdx_live.kicks);
 	debugfs_create_atomic_t("tracks", 0444, dir, &tdx_live.tracks);
 	debugfs_create_atomic_t("busy", 0444, dir, &tdx_live.busy);
-	debugfs_create_atomic_t("refused", 0444, dir, &tdx_live.refused);
+	debugfs_create_u32_array("refused", 0444, dir, &tdx_live_refused_array);
+	debugfs_create_file_unsafe("assigned", 0444, dir, NULL,
+				   &tdx_live_assigned_fops);
+	debugfs_create_file_unsafe("leaked", 0444, dir, NULL,
+				   &tdx_live_leaked_fops);
 	debugfs_create_atomic_t("violations", 0444, dir, &tdx_live.violations);
 }
 
