@@ -1117,8 +1117,9 @@ static void gmem_test_flags(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm_gmem_migration_flags(vm->kvm), 0ULL);
 }
 
-static void gmem_test_expect_movable(struct kunit *test, u64 flags,
-				     bool param, bool movable)
+static void gmem_test_expect_movable_of(struct kunit *test,
+					struct gmem_test_vm *vm, u64 flags,
+					bool param, bool movable)
 {
 	struct gmem_test *t = test->priv;
 	bool saved = READ_ONCE(gmem_migratable);
@@ -1130,7 +1131,7 @@ static void gmem_test_expect_movable(struct kunit *test, u64 flags,
 	t->gi->flags = flags;
 
 	WRITE_ONCE(gmem_migratable, param);
-	kvm_gmem_init_migration(t->vms[0].kvm, &t->gi->vfs_inode);
+	kvm_gmem_init_migration(vm->kvm, &t->gi->vfs_inode);
 	WRITE_ONCE(gmem_migratable, saved);
 
 	KUNIT_EXPECT_EQ(test, mapping_unmovable(t->mapping), !movable);
@@ -1140,6 +1141,14 @@ static void gmem_test_expect_movable(struct kunit *test, u64 flags,
 			movable);
 	KUNIT_EXPECT_TRUE(test, mapping_inaccessible(t->mapping));
 	KUNIT_EXPECT_TRUE(test, mapping_unevictable(t->mapping));
+}
+
+static void gmem_test_expect_movable(struct kunit *test, u64 flags,
+				     bool param, bool movable)
+{
+	struct gmem_test *t = test->priv;
+
+	gmem_test_expect_movable_of(test, &t->vms[0], flags, param, movable);
 }
 
 static void gmem_test_init_migration(struct kunit *test)
@@ -1187,6 +1196,83 @@ static void gmem_test_bind_migration(struct kunit *test)
 	gmem_test_expect_undisturbed(test, 1);
 }
 
+/* Memslots of a VM: one of @file, and one of no guest_memfd. */
+static void gmem_test_add_slots(struct kunit *test, struct gmem_test_vm *vm,
+				struct file *file)
+{
+	struct kvm_memory_slot *other;
+	int i;
+
+	mutex_init(&vm->kvm->slots_lock);
+	for (i = 0; i < KVM_MAX_NR_ADDRESS_SPACES; i++) {
+		struct kvm_memslots *slots;
+
+		slots = kunit_kzalloc(test, sizeof(*slots), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, slots);
+		hash_init(slots->id_hash);
+		rcu_assign_pointer(vm->kvm->memslots[i], slots);
+	}
+
+	other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	other->id = 1;
+	other->npages = 1;
+	vm->slot->gmem.file = file;
+	hash_add(__kvm_memslots(vm->kvm, 0)->id_hash, &vm->slot->id_node[0], 0);
+	hash_add(__kvm_memslots(vm->kvm, 0)->id_hash, &other->id_node[0], 1);
+}
+
+/* A VM turns out to be unmovable; @bound says when it binds the guest_memfd. */
+static void gmem_test_disable(struct kunit *test, bool bound)
+{
+	struct gmem_test *t = test->priv;
+	struct gmem_test_vm *vm = &t->vms[0];
+	struct file *file;
+
+	file = kunit_kzalloc(test, sizeof(*file), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, file);
+	file_ref_init(&file->f_ref, 1);
+	file->f_inode = &t->gi->vfs_inode;
+	file->f_mapping = t->mapping;
+
+	vm->backend = KVM_GMEM_BACKEND_SNP;
+	gmem_test_add_slots(test, vm, bound ? file : NULL);
+	KUNIT_ASSERT_EQ(test, kvm_gmem_migration_flags(vm->kvm),
+			GUEST_MEMFD_FLAG_MIGRATABLE);
+
+	kvm_gmem_disable_migration(vm->kvm);
+
+	KUNIT_EXPECT_EQ(test, kvm_gmem_migration_flags(vm->kvm), 0ULL);
+	KUNIT_EXPECT_EQ(test, mapping_unmovable(t->mapping), bound);
+	KUNIT_EXPECT_EQ(test, !!(mapping_gfp_mask(t->mapping) & __GFP_MOVABLE),
+			!bound);
+	KUNIT_EXPECT_EQ(test, file_count(file), 1L);
+	KUNIT_EXPECT_FALSE(test, mutex_is_locked(&vm->kvm->slots_lock));
+
+	/* This takes the lock, which was given back. */
+	filemap_invalidate_lock(t->mapping);
+	kvm_gmem_bind_migration(vm->kvm, &t->gi->vfs_inode);
+	filemap_invalidate_unlock(t->mapping);
+	KUNIT_EXPECT_TRUE(test, mapping_unmovable(t->mapping));
+	KUNIT_EXPECT_FALSE(test, mapping_gfp_mask(t->mapping) & __GFP_MOVABLE);
+
+	/* Others are as they were. */
+	t->vms[1].backend = KVM_GMEM_BACKEND_SNP;
+	gmem_test_expect_movable_of(test, &t->vms[1], 0, true, true);
+	/* And those that are created from then on are unmovable. */
+	gmem_test_expect_movable_of(test, vm, 0, true, false);
+}
+
+static void gmem_test_disable_bound(struct kunit *test)
+{
+	gmem_test_disable(test, true);
+}
+
+static void gmem_test_disable_unbound(struct kunit *test)
+{
+	gmem_test_disable(test, false);
+}
+
 static struct kunit_case gmem_migrate_test_cases[] = {
 	KUNIT_CASE_PARAM(gmem_test_success, gmem_test_mode_gen_params),
 	KUNIT_CASE(gmem_test_backend_says_copy),
@@ -1216,6 +1302,8 @@ static struct kunit_case gmem_migrate_test_cases[] = {
 	KUNIT_CASE(gmem_test_flags),
 	KUNIT_CASE(gmem_test_init_migration),
 	KUNIT_CASE(gmem_test_bind_migration),
+	KUNIT_CASE(gmem_test_disable_bound),
+	KUNIT_CASE(gmem_test_disable_unbound),
 	{},
 };
 
