@@ -42,6 +42,10 @@ sleep 1
 echo "kernel:      $(uname -rv)"
 echo "cpu:         $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)"
 echo "firmware:    $(dmesg | grep -E 'SEV(-SNP)? API|virt/tdx: .*[Mm]odule' | tail -n 1)"
+# Of a driver that a kernel for TDX may have: CONFIG_TDX_HOST_SERVICES.
+if [ -r /sys/devices/faux/tdx_host/version ]; then
+	echo "tdx module:  $(cat /sys/devices/faux/tdx_host/version)"
+fi
 echo "migratable:  $(cat /sys/module/kvm/parameters/gmem_migratable)"
 echo "compactions: $rounds in $seconds s"
 echo "events lost: $(sed -n 's/.*LOST \([0-9]*\) EVENTS.*/\1/p' "$tmp/trace" |

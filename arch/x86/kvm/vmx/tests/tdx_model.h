@@ -25,7 +25,9 @@
  *   [PAMT]	helpers.c, check_and_lock_explicit_private_hpa(), and "Physical
  *		Memory Management" of the Base Architecture Specification.
  *
- * It knows 4K mappings only, no L2 VMs, no export and no import.
+ * It knows 4K mappings only, no L2 VMs, no export and no import.  Locks are
+ * simpler than those of the TDX module, which has one for each entry, page and
+ * epoch: what is busy is all of a TD, as long as one of its vCPUs is in it.
  */
 #ifndef __KVM_X86_VMX_TESTS_TDX_MODEL_H
 #define __KVM_X86_VMX_TESTS_TDX_MODEL_H

@@ -57,7 +57,8 @@ module_param_array(gmem_model_fail, uint, NULL, 0644);
 
 /*
  * Every so many times that a vCPU enters, it holds what the TDX module locks
- * until it exits, as with TDCALLs and for the mitigation of zero-stepping.
+ * until it exits, as with TDCALLs and for the mitigation of zero-stepping.  That
+ * this is everything is simpler than with the TDX module; see tdx_model.h.
  */
 static unsigned int gmem_model_contend = 8;
 module_param(gmem_model_contend, uint, 0644);
