@@ -145,7 +145,8 @@ void contig_cma(struct contig_tries *tries, uint64_t size)
 
 	memset(tries, 0, sizeof(*tries));
 	if (access("/sys/kernel/debug/cma", R_OK)) {
-		tries->error = "no /sys/kernel/debug/cma: is debugfs mounted, and CMA_DEBUGFS in the kernel?";
+		tries->error = "no /sys/kernel/debug/cma: is debugfs mounted, "
+			       "and CMA_DEBUGFS in the kernel?";
 		return;
 	}
 	if (!find_cma(dir, sizeof(dir), &pages) || pages * 4096 < size) {

@@ -96,9 +96,10 @@ static struct el2_function *find_addr(struct el2_profile *p, uint64_t addr)
 /* "Trace 0: 0x7f... [00000000/0000952500894400/...": false for other lines. */
 static bool parse_pc(const char *line, uint64_t *pc)
 {
-	const char *at = strchr(line, '[');
+	const char *at = strncmp(line, "Trace ", 6) ? NULL : strchr(line, '[');
 
-	if (strncmp(line, "Trace ", 6) || !at || !(at = strchr(at, '/')))
+	at = at ? strchr(at, '/') : NULL;
+	if (!at)
 		return false;
 	*pc = strtoull(at + 1, NULL, 16);
 	return true;

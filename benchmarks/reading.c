@@ -30,7 +30,7 @@ void reader_init(struct reader *r)
 	write_setting("/proc/sys/vm/compaction_proactiveness", "0");
 	write_setting("/sys/kernel/mm/transparent_hugepage/enabled", "never");
 	write_setting("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag",
-		   "0");
+		      "0");
 
 	if (!zones_read(&zones))
 		die("cannot read /proc/zoneinfo");

@@ -307,8 +307,9 @@ bool scenario_apply(struct scenario *s, const struct variant *variant)
 			both = xcalloc(1, strlen(s->append) + strlen(value) + 2);
 			sprintf(both, "%s %s", s->append, value);
 			s->append = both;
-		} else if (!add_setting(s, word, value))
+		} else if (!add_setting(s, word, value)) {
 			return false;
+		}
 	}
 	return validate(s);
 }

@@ -474,8 +474,8 @@ int trace_parse_watch(struct watched *backends, const char *hist,
 		}
 		while (n--)
 			durations_add(&backends[i].moved,
-				     strtoull(bucket + strlen("duration_ns: ~ "),
-					      NULL, 10));
+				      strtoull(bucket + strlen("duration_ns: ~ "),
+					       NULL, 10));
 	}
 	free(copy);
 	for (i = 0; i < nr; i++)

@@ -30,6 +30,7 @@ struct kvm_userspace_memory_region2 {
 	__u32 pad1;
 	__u64 pad2[14];
 };
+
 #define KVM_SET_USER_MEMORY_REGION2 \
 	_IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
 #endif
@@ -40,6 +41,7 @@ struct kvm_create_guest_memfd {
 	__u64 flags;
 	__u64 reserved[6];
 };
+
 #define KVM_CREATE_GUEST_MEMFD \
 	_IOWR(KVMIO, 0xd4, struct kvm_create_guest_memfd)
 #endif
@@ -55,6 +57,7 @@ struct kvm_memory_attributes {
 	__u64 attributes;
 	__u64 flags;
 };
+
 #define KVM_SET_MEMORY_ATTRIBUTES \
 	_IOW(KVMIO, 0xd2, struct kvm_memory_attributes)
 #define KVM_MEMORY_ATTRIBUTE_PRIVATE	(1ULL << 3)

@@ -121,13 +121,15 @@ static void restore_settings(void)
 int write_setting(const char *path, const char *text)
 {
 	struct setting *s = saved;
-	char *old, *choice;
+	char *old = NULL, *choice;
 
 	while (s < saved + MAX_SETTINGS && s->path && strcmp(s->path, path))
 		s++;
 	if (s == saved + MAX_SETTINGS)
 		die("too many settings to restore");
-	if (!s->path && (old = read_text(path))) {
+	if (!s->path)
+		old = read_text(path);
+	if (old) {
 		/* Of several words, the one in brackets is chosen. */
 		choice = strchr(old, '[');
 		if (choice) {

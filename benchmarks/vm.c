@@ -112,7 +112,9 @@ void vm_init(struct vm *vm, const struct vm_config *config)
 
 	memset(vm, 0, sizeof(*vm));
 	vm->config = *config;
-	vm->kvm_fd = vm->fd = vm->gmem_fd = -1;
+	vm->kvm_fd = -1;
+	vm->fd = -1;
+	vm->gmem_fd = -1;
 	for (i = 0; i < GUEST_CPUS; i++) {
 		vm->vcpus[i].vm = vm;
 		vm->vcpus[i].nr = i;
@@ -282,7 +284,9 @@ void vm_destroy(struct vm *vm)
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
 	vm->mem = NULL;
-	vm->gmem_fd = vm->fd = vm->kvm_fd = -1;
+	vm->gmem_fd = -1;
+	vm->fd = -1;
+	vm->kvm_fd = -1;
 }
 
 long long kvm_stat(int kvm_fd, const char *name)
