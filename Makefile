@@ -52,7 +52,7 @@ patches: ## write that tree's commits back to patches/ and the new files
 series: ## write the complete series for git am to build/series
 	@$(S)/series make
 
-check-series: ## build after each patch of the series (slow): FROM=n, OBJECTS=1
+check-series: ## build after each patch of the series (slow): FROM=n, ARCH=, OBJECTS=1
 	@$(S)/series check
 
 apply: ## put the feature into the Linux 7.3 tree at KDIR=dir
