@@ -23,12 +23,6 @@ static unsigned int move_seconds = 20;
 /* What moves that have to be made may take on a slow machine. */
 #define FORCE_SECONDS	60
 
-/* A race goes on until there was one. */
-static bool wants_moves(struct kvm_vm *vm, u64 nr, time_t end)
-{
-	return gmem_nr_migrated(vm) < nr && time(NULL) < end;
-}
-
 static u64 default_flags(void)
 {
 	struct kvm_vm *vm = vm_create_barebones();
@@ -104,23 +98,6 @@ static u64 gfile_moved(struct gfile *f)
 }
 
 /*
- * Have @part fifths of the free memory in use, so that what is allocated next is
- * somewhere else: compaction does not move what is where it wants it to be.
- */
-static void *hold_free(u64 part, u64 *size)
-{
-	void *mem;
-
-	*size = gmem_meminfo("MemFree:") * SZ_1K / 5 * part / SZ_4K * SZ_4K;
-	if (!*size)
-		return NULL;
-	mem = kvm_mmap(*size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-	kvm_madvise(mem, *size, MADV_POPULATE_WRITE);
-	return mem;
-}
-
-/*
  * Two files whose pages alternate in physical memory; with one of them gone,
  * compaction has to move the other's.
  */
@@ -137,6 +114,24 @@ static void gfile_fragment(struct gfile *f, u64 flags)
 	gfile_close(&other);
 	gmem_drain();
 	gmem_get_pfns(f->mem, f->nr, f->before);
+}
+
+/*
+ * The same with new pages, and so much of the free memory in use, in fifths, that
+ * they are somewhere else: compaction does not move what is where it wants it to be.
+ */
+static void gfile_refill(struct gfile *f, u64 flags, u64 part)
+{
+	u64 size = gmem_meminfo("MemFree:") * SZ_1K / 5 * part / SZ_4K * SZ_4K;
+	void *held = kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+			      MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+	kvm_fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		      f->nr * SZ_4K);
+	kvm_madvise(held, size, MADV_POPULATE_WRITE);
+	gfile_fragment(f, flags);
+	kvm_munmap(held, size);
+	gmem_drain();
 }
 
 static void gfile_open_fragmented(struct gfile *f, u64 nr, u64 flags)
@@ -263,18 +258,11 @@ static void test_unmovable_without_flag(void)
  */
 static u64 compact_file(struct gfile *f, u64 flags)
 {
-	u64 moved = 0, size, i;
-	void *held;
+	u64 moved = 0, i;
 
 	for (i = 0; i < 4 && !moved; i++) {
-		if (i) {
-			kvm_fallocate(f->fd, FALLOC_FL_PUNCH_HOLE |
-				      FALLOC_FL_KEEP_SIZE, 0, f->nr * SZ_4K);
-			held = hold_free(i, &size);
-			gfile_fragment(f, flags);
-			kvm_munmap(held, size);
-			gmem_drain();
-		}
+		if (i)
+			gfile_refill(f, flags, i);
 		gmem_compact();
 		moved = gfile_moved(f);
 	}
@@ -642,15 +630,13 @@ static u64 compact_with_references(u64 try)
 {
 	struct gfile f;
 	struct iovec iov;
-	u64 buf[PAGE_WORDS], moved, size, i;
+	u64 buf[PAGE_WORDS], moved, i;
 	int pipefd[2];
-	void *held;
 	ssize_t r;
 
-	held = hold_free(try, &size);
 	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
-	if (held)
-		kvm_munmap(held, size);
+	if (try)
+		gfile_refill(&f, GMEM_MIGRATABLE_FLAGS, try);
 	TEST_ASSERT(!pipe(pipefd), "pipe() failed, errno %d", errno);
 
 	/* A page in a pipe is referenced until somebody reads it. */
@@ -1091,7 +1077,7 @@ static void test_conversion_race(void)
 	}
 	end = time(NULL) + move_seconds;
 	while (time(NULL) < end || seq < GMEM_MIN_PAGES / 2 ||
-	       wants_moves(gvm->vm, half, end + FORCE_SECONDS)) {
+	       gmem_wants_moves(gvm->vm, half, end + FORCE_SECONDS)) {
 		seq++;
 		convert_step(gvm, cmd, pages, half + seq * 389 % half, seq);
 	}
@@ -1227,7 +1213,7 @@ static void test_memslot_race(void)
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
 	gmem_mover_start();
-	for (i = 0; i < 20 || wants_moves(gvm->vm, test_pages, end); i++) {
+	for (i = 0; i < 20 || gmem_wants_moves(gvm->vm, test_pages, end); i++) {
 		vm_set_user_memory_region2(gvm->vm, GMEM_SLOT + 1,
 					   KVM_MEM_GUEST_MEMFD, GMEM_GPA + size,
 					   0, mem, gvm->fd, 0);

@@ -1275,6 +1275,17 @@ static const char * const snp_test_state_names[] = {
 	[SNP_MODEL_INVALID]		= "invalid",
 };
 
+/* A page that neither the host nor the guest can change. */
+#define SNP_TEST_REFUSED				\
+	.shared			= SNP_MODEL_INVALID,	\
+	.mutable		= SNP_MODEL_INVALID,	\
+	.immutable		= SNP_MODEL_INVALID,	\
+	.other			= SNP_MODEL_INVALID,	\
+	.asid_0			= SNP_MODEL_INVALID,	\
+	.asid_0_immutable	= SNP_MODEL_INVALID,	\
+	.validated		= SNP_MODEL_INVALID,	\
+	.rescinded		= SNP_MODEL_INVALID
+
 /*
  * From each state, by RMPUPDATE: to the host's, to the same page mutable and
  * immutable, to the same page of another GPA and of another guest, and to ASID 0
@@ -1341,70 +1352,28 @@ static const struct snp_test_transition {
 		.reclaimed	= SNP_MODEL_GUEST_VALID,
 	}, {
 		.from		= SNP_MODEL_PRE_GUEST,
-		.shared		= SNP_MODEL_INVALID,
-		.mutable	= SNP_MODEL_INVALID,
-		.immutable	= SNP_MODEL_INVALID,
-		.other		= SNP_MODEL_INVALID,
-		.asid_0		= SNP_MODEL_INVALID,
-		.asid_0_immutable = SNP_MODEL_INVALID,
-		.validated	= SNP_MODEL_INVALID,
-		.rescinded	= SNP_MODEL_INVALID,
+		SNP_TEST_REFUSED,
 		.reclaimed	= SNP_MODEL_GUEST_INVALID,
 	}, {
 		.from		= SNP_MODEL_PRE_SWAP,
-		.shared		= SNP_MODEL_INVALID,
-		.mutable	= SNP_MODEL_INVALID,
-		.immutable	= SNP_MODEL_INVALID,
-		.other		= SNP_MODEL_INVALID,
-		.asid_0		= SNP_MODEL_INVALID,
-		.asid_0_immutable = SNP_MODEL_INVALID,
-		.validated	= SNP_MODEL_INVALID,
-		.rescinded	= SNP_MODEL_INVALID,
+		SNP_TEST_REFUSED,
 		.reclaimed	= SNP_MODEL_GUEST_VALID,
 	}, {
 		.from		= SNP_MODEL_FIRMWARE,
-		.shared		= SNP_MODEL_INVALID,
-		.mutable	= SNP_MODEL_INVALID,
-		.immutable	= SNP_MODEL_INVALID,
-		.other		= SNP_MODEL_INVALID,
-		.asid_0		= SNP_MODEL_INVALID,
-		.asid_0_immutable = SNP_MODEL_INVALID,
-		.validated	= SNP_MODEL_INVALID,
-		.rescinded	= SNP_MODEL_INVALID,
+		SNP_TEST_REFUSED,
 		.reclaimed	= SNP_MODEL_RECLAIM,
 	}, {
 		.from		= SNP_MODEL_CONTEXT,
-		.shared		= SNP_MODEL_INVALID,
-		.mutable	= SNP_MODEL_INVALID,
-		.immutable	= SNP_MODEL_INVALID,
-		.other		= SNP_MODEL_INVALID,
-		.asid_0		= SNP_MODEL_INVALID,
-		.asid_0_immutable = SNP_MODEL_INVALID,
-		.validated	= SNP_MODEL_INVALID,
-		.rescinded	= SNP_MODEL_INVALID,
+		SNP_TEST_REFUSED,
 		.reclaimed	= SNP_MODEL_CONTEXT,
 		.reclaim_error	= SEV_RET_INVALID_PAGE_STATE,
 	}, {
 		.from		= SNP_MODEL_METADATA,
-		.shared		= SNP_MODEL_INVALID,
-		.mutable		= SNP_MODEL_INVALID,
-		.immutable	= SNP_MODEL_INVALID,
-		.other		= SNP_MODEL_INVALID,
-		.asid_0		= SNP_MODEL_INVALID,
-		.asid_0_immutable = SNP_MODEL_INVALID,
-		.validated	= SNP_MODEL_INVALID,
-		.rescinded	= SNP_MODEL_INVALID,
+		SNP_TEST_REFUSED,
 		.reclaimed	= SNP_MODEL_RECLAIM,
 	}, {
 		.from		= SNP_MODEL_HV_FIXED,
-		.shared		= SNP_MODEL_INVALID,
-		.mutable		= SNP_MODEL_INVALID,
-		.immutable	= SNP_MODEL_INVALID,
-		.other		= SNP_MODEL_INVALID,
-		.asid_0		= SNP_MODEL_INVALID,
-		.asid_0_immutable = SNP_MODEL_INVALID,
-		.validated	= SNP_MODEL_INVALID,
-		.rescinded	= SNP_MODEL_INVALID,
+		SNP_TEST_REFUSED,
 		.reclaimed	= SNP_MODEL_HV_FIXED,
 		.reclaim_error	= SEV_RET_INVALID_PAGE_STATE,
 	},

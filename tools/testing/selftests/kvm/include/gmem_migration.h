@@ -196,6 +196,7 @@ void gmem_mover_start(void);
 void gmem_compacter_start(void);
 u64 gmem_mover_wait(struct kvm_vm *vm, u64 nr, unsigned int seconds);
 void gmem_mover_stop(void);
+bool gmem_wants_moves(struct kvm_vm *vm, u64 nr, time_t end);
 void gmem_assert_raced(u64 moved);
 
 /* Fault injection through /sys/kernel/debug/fail_function. */

@@ -495,9 +495,9 @@ void gmem_vm_punch(struct gmem_vm *gvm, u64 page, u64 nr)
 }
 
 /* A race goes on until there was one. */
-static bool wants_moves(struct gmem_vm *gvm, u64 nr, time_t end)
+bool gmem_wants_moves(struct kvm_vm *vm, u64 nr, time_t end)
 {
-	return gmem_nr_migrated(gvm->vm) < nr && time(NULL) < end;
+	return gmem_nr_migrated(vm) < nr && time(NULL) < end;
 }
 
 /*
@@ -513,7 +513,7 @@ void gmem_vm_punch_race(struct gmem_vm *gvm, unsigned int seconds)
 	gmem_vm_start(gvm);
 	gmem_mover_start();
 	gmem_mover_wait(gvm->vm, 1, seconds);
-	for (i = 0; i < half || wants_moves(gvm, gvm->nr_pages, end); i++) {
+	for (i = 0; i < half || gmem_wants_moves(gvm->vm, gvm->nr_pages, end); i++) {
 		page = i * 7919 % half * 2 + 1;
 		/* The guest writes to the first words only. */
 		last = gvm->mem + (page + 1) * PAGE_WORDS - 1;
@@ -1065,7 +1065,7 @@ static u64 offline_and_online(const char *dir)
 
 /*
  * Take each memory block offline, and bring it back. Returns how many of them had
- * pages of @vm.
+ * pages of @vm, or without one how many there were.
  */
 u64 gmem_offline_blocks(struct kvm_vm *vm)
 {
@@ -1084,7 +1084,7 @@ static void mover_round(void)
 	if (gmem_cma_sweep())
 		return;
 	if (!gmem_gigantic_cycle(SZ_64M))
-		sum_over_dir(MEMORY_DIR, offline_and_online);
+		gmem_offline_blocks(NULL);
 }
 
 /*
