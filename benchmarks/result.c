@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <ftw.h>
 #include <math.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,7 @@ void result_describe(struct json *result)
 	struct json *machine = json_add(result, "machine", json_object());
 	char *cmdline = read_text("/proc/cmdline");
 	struct utsname uts;
+	cpu_set_t cpus;
 
 	uname(&uts);
 	json_add_string(kernel, "release", uts.release);
@@ -85,7 +87,9 @@ void result_describe(struct json *result)
 		json_add_string(kernel, "cmdline", cmdline);
 	}
 	add_config(kernel);
-	json_add_number(machine, "cpus", sysconf(_SC_NPROCESSORS_ONLN));
+	/* Those that this may run on: QEMU's first is not one of them on x86. */
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	json_add_number(machine, "cpus", CPU_COUNT(&cpus));
 	json_add_number(machine, "memory_mib",
 			(double)sysconf(_SC_PHYS_PAGES) *
 			sysconf(_SC_PAGESIZE) / MIB);
