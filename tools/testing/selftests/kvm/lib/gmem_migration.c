@@ -1465,21 +1465,6 @@ static bool is_selected(const char *name, const char *only)
 }
 
 /* Runs those of @tests that @only selects; does not return. */
-/*
- * KVM patches its static keys for the first VM and after the last one. An emulated
- * CPU may miss that while it runs the code, and go on with what was there before
- * (QEMU does not translate again for IC IVAU): preempt notifiers were not called, and
- * vCPUs loaded twice or not at all. So there is a VM before the tests, to the end.
- */
-static void keep_static_keys(void)
-{
-	int fd = open(KVM_DEV_PATH, O_RDWR | O_CLOEXEC);
-
-	/* Where it cannot be had, each of the tests says so. */
-	if (fd >= 0)
-		ioctl(fd, KVM_CREATE_VM, 0UL);
-}
-
 int gmem_run_tests(const struct gmem_test *tests, unsigned int nr,
 		   const char *only)
 {
@@ -1488,7 +1473,6 @@ int gmem_run_tests(const struct gmem_test *tests, unsigned int nr,
 	for (i = 0; i < nr; i++)
 		planned += is_selected(tests[i].name, only);
 
-	keep_static_keys();
 	save_environment();
 	ksft_print_header();
 	ksft_set_plan(planned);
