@@ -88,8 +88,8 @@ void result_describe(struct json *result)
 	}
 	add_config(kernel);
 	/* Those that this may run on: QEMU's first is not one of them on x86. */
-	sched_getaffinity(0, sizeof(cpus), &cpus);
-	json_add_number(machine, "cpus", CPU_COUNT(&cpus));
+	json_add_number(machine, "cpus", sched_getaffinity(0, sizeof(cpus), &cpus) ?
+			sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&cpus));
 	json_add_number(machine, "memory_mib",
 			(double)sysconf(_SC_PHYS_PAGES) *
 			sysconf(_SC_PAGESIZE) / MIB);

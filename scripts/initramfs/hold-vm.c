@@ -6,8 +6,8 @@
  * KVM patches its static keys for the first VM, and again after the last one. QEMU
  * translates code again when it is written to, but a CPU that does so at the very
  * moment may go on with what was there before, and IC IVAU does not change that. When
- * such keys were patched for each VM, beside CPUs that run the scheduler, it looked
- * once in some thousand VMs as if preempt notifiers were not called: a vCPU stayed loaded at
+ * such keys were patched for each VM, beside CPUs that run the scheduler, it looked once
+ * in some thousand VMs as if preempt notifiers were not called: a vCPU stayed loaded at
  * EL2, others could not be loaded, KVM_RUN failed with -EINVAL, and the teardown of a
  * protected VM gave a warning. So it is done once, while nothing else runs.
  *
