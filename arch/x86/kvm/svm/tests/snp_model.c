@@ -154,7 +154,7 @@ static int snp_model_lookup(u64 pfn, struct snp_rmp_page *page)
 	return 0;
 }
 
-/* As adjust_direct_map() does before RMPUPDATE: once, and for good. */
+/* Once, and for good. */
 static void snp_model_split_direct_map(struct snp_model *m, u64 pfn,
 				       const struct snp_model_rmp *new)
 {
@@ -235,6 +235,9 @@ static int snp_model_rmpupdate(enum snp_model_op op, u64 pfn,
 	struct snp_model *m = snp_model_get();
 	struct snp_model_rmp *e;
 	int ret;
+
+	if (!new->size_2m && snp_model_adjust_direct_map(m, pfn))
+		return -EFAULT;
 
 	guard(spinlock)(&m->lock);
 

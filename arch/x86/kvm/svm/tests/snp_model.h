@@ -166,9 +166,15 @@ const char *snp_model_check(struct snp_model *m);
 #ifdef CONFIG_KVM_GMEM_MIGRATION_MODEL
 void snp_model_arm(struct snp_model *m, enum snp_model_op op,
 		   const struct snp_model_rmp *e);
+int snp_model_adjust_direct_map(struct snp_model *m, u64 pfn);
 #else
 static inline void snp_model_arm(struct snp_model *m, enum snp_model_op op,
 				 const struct snp_model_rmp *e) {}
+
+static inline int snp_model_adjust_direct_map(struct snp_model *m, u64 pfn)
+{
+	return 0;
+}
 #endif
 
 #endif /* __SVM_TESTS_SNP_MODEL_H */

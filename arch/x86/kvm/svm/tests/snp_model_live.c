@@ -15,7 +15,10 @@
 #include <linux/kvm_host.h>
 #include <linux/memblock.h>
 #include <linux/moduleparam.h>
+#include <linux/set_memory.h>
 #include <linux/vmalloc.h>
+
+#include <asm/pgtable_types.h>
 
 #include "../svm.h"
 #include "snp_model.h"
@@ -94,6 +97,26 @@ static int snp_live_step(enum snp_model_op op, const struct snp_model_rmp *e)
 	default:
 		return -1;
 	}
+}
+
+/*
+ * What adjust_direct_map() does before RMPUPDATE, for real: the locks, the page
+ * table and the flush of all TLBs that it takes are where they would be.
+ */
+int snp_model_adjust_direct_map(struct snp_model *m, u64 pfn)
+{
+	unsigned long addr = (unsigned long)pfn_to_kaddr(pfn);
+	unsigned int level;
+	pte_t *pte;
+
+	if (m != snp_model_live || !pfn_valid(pfn))
+		return 0;
+
+	pte = lookup_address(addr, &level);
+	if (!pte || pte_none(*pte) || level == PG_LEVEL_4K)
+		return 0;
+
+	return set_memory_4k(addr, 1);
 }
 
 /* Before each operation, with the lock of the model held. */
