@@ -9,6 +9,7 @@
 #ifndef GMEM_BENCH_H
 #define GMEM_BENCH_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +50,7 @@ void signals_default(void);
 /* They have come: what fails now has been ended. */
 extern _Atomic bool ending;
 long long read_number(const char *path, long long fallback);
+cpu_set_t *allowed_cpus(size_t *size);
 double now_seconds(void);
 void sleep_ms(unsigned int ms);
 uint64_t vmstat_value(const char *name);

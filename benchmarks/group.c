@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -197,17 +196,21 @@ static int fill_in_sequence(struct group *g)
  */
 int group_fill(struct group *g)
 {
-	cpu_set_t all, one;
+	size_t size, first = 0;
+	cpu_set_t *all = allowed_cpus(&size), *one = allowed_cpus(&size);
 
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	sched_getaffinity(0, sizeof(all), &all);
-	sched_setaffinity(0, sizeof(one), &one);
+	while (!CPU_ISSET_S(first, size, all))
+		first++;
+	CPU_ZERO_S(size, one);
+	CPU_SET_S(first, size, one);
+	sched_setaffinity(0, size, one);
 	if (g->sequential)
 		fill_in_sequence(g);
 	else
 		fill_in_turns(g);
-	sched_setaffinity(0, sizeof(all), &all);
+	sched_setaffinity(0, size, all);
+	CPU_FREE(one);
+	CPU_FREE(all);
 	return group_any_dead(g) ? -1 : 0;
 }
 

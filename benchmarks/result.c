@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <ftw.h>
 #include <math.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,8 +74,9 @@ void result_describe(struct json *result)
 	struct json *kernel = json_add(result, "kernel", json_object());
 	struct json *machine = json_add(result, "machine", json_object());
 	char *cmdline = read_text("/proc/cmdline");
+	cpu_set_t *cpus;
 	struct utsname uts;
-	cpu_set_t cpus;
+	size_t size;
 
 	uname(&uts);
 	json_add_string(kernel, "release", uts.release);
@@ -88,8 +88,9 @@ void result_describe(struct json *result)
 	}
 	add_config(kernel);
 	/* Those that this may run on: QEMU's first is not one of them on x86. */
-	json_add_number(machine, "cpus", sched_getaffinity(0, sizeof(cpus), &cpus) ?
-			sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&cpus));
+	cpus = allowed_cpus(&size);
+	json_add_number(machine, "cpus", CPU_COUNT_S(size, cpus));
+	CPU_FREE(cpus);
 	json_add_number(machine, "memory_mib",
 			(double)sysconf(_SC_PHYS_PAGES) *
 			sysconf(_SC_PAGESIZE) / MIB);

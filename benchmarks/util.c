@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -194,6 +195,28 @@ long long read_number(const char *path, long long fallback)
 		value = fallback;
 	free(text);
 	return value;
+}
+
+/*
+ * The CPUs that this may run on, for CPU_FREE(), with the size that CPU_..._S() ask
+ * for. The kernel says how many there may be by refusing a set that is too small.
+ */
+cpu_set_t *allowed_cpus(size_t *size)
+{
+	cpu_set_t *set;
+	int nr;
+
+	for (nr = CPU_SETSIZE; ; nr *= 2) {
+		set = CPU_ALLOC(nr);
+		if (!set)
+			die("out of memory");
+		*size = CPU_ALLOC_SIZE(nr);
+		if (!sched_getaffinity(0, *size, set))
+			return set;
+		if (errno != EINVAL)
+			die("cannot ask for the CPUs: %s", strerror(errno));
+		CPU_FREE(set);
+	}
 }
 
 double now_seconds(void)
