@@ -99,6 +99,7 @@ struct tdx_live_vcpu {
  * @refs: How many vCPUs run in even epochs, and in odd ones.
  * @holders: How many vCPUs hold locks of the TDX module.
  * @nr_pages: How many pages it owns.
+ * @track_refused: The last TDH.MEM.TRACK was refused on purpose.
  * @given_up: A refusal on purpose has made the VM unusable.
  * @vcpus: The vCPUs, by their index.
  */
@@ -110,6 +111,7 @@ struct tdx_live_td {
 	unsigned int refs[2];
 	atomic_t holders;
 	unsigned long nr_pages;
+	bool track_refused;
 	bool given_up;
 	struct tdx_live_vcpu vcpus[KVM_MAX_VCPUS];
 };
@@ -450,6 +452,7 @@ static u64 tdx_live_mem_track(struct tdx_td *tdx_td)
 	u64 err;
 
 	err = tdx_live_begin(td, TDX_LIVE_TRACK, TDX_OPERAND_ID_TD_EPOCH);
+	td->track_refused = err && !tdx_operand_busy(err);
 	if (err)
 		return err;
 
@@ -498,8 +501,11 @@ static u64 tdx_live_range_unblock(struct tdx_td *tdx_td, u64 gpa,
 	if (!tdx_live_is_blocked(sptep))
 		return TDX_EPT_ENTRY_STATE_INCORRECT | TDX_OPERAND_ID_RCX;
 	/* [UNBLOCK] And only once it is tracked. */
-	if (!tdx_live_is_tracked(td, page))
+	if (!tdx_live_is_tracked(td, page)) {
+		page->leaked |= td->track_refused;
+		td->given_up |= td->track_refused;
 		return TDX_TLB_TRACKING_NOT_DONE | TDX_OPERAND_ID_RCX;
+	}
 
 	set_bit(ilog2(PT_PRESENT_MASK), (unsigned long *)sptep);
 
