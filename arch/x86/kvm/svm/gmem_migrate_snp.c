@@ -57,6 +57,7 @@ static const struct snp_page_ops snp_host_ops = {
 	.make_private	= rmp_make_private,
 	.make_shared	= rmp_make_shared,
 	.psmash		= psmash,
+	.split_direct_map = snp_split_direct_map,
 	.begin		= sev_cmd_trylock,
 	.end		= sev_cmd_unlock,
 	.page_move	= snp_page_move_locked,
@@ -298,6 +299,27 @@ static bool snp_vmsa_in_use(struct kvm *kvm, gfn_t gfn)
 	return false;
 }
 
+/*
+ * Both pages by 4K entries in the direct map, or RMPUPDATE would have to see to it.
+ * That takes the mmap_lock of init_mm, which others hold while they allocate, and may
+ * wait for a workqueue: nothing for direct compaction, nor for who has the mailbox.
+ */
+static int snp_prepare_direct_map(struct snp_move *mv)
+{
+	bool split = !(current->flags & PF_MEMALLOC);
+	unsigned int noio;
+	int ret;
+
+	/* Folios of others may be locked, too. */
+	noio = memalloc_noio_save();
+	ret = mv->ops->split_direct_map(mv->src, split);
+	if (!ret)
+		ret = mv->ops->split_direct_map(mv->dst, split);
+	memalloc_noio_restore(noio);
+
+	return ret;
+}
+
 /* One page: what its result is to be. */
 static int snp_migrate_page(struct kvm_gmem_migration *m)
 {
@@ -308,7 +330,6 @@ static int snp_migrate_page(struct kvm_gmem_migration *m)
 		.src	= m->src,
 		.dst	= m->dst,
 	};
-	unsigned int noreclaim;
 	int ret;
 
 	if (mv.ops->lookup(mv.src, &mv.page))
@@ -332,15 +353,16 @@ static int snp_migrate_page(struct kvm_gmem_migration *m)
 	if (mv.page.asid != mv.asid || mv.page.immutable)
 		return -EPERM;
 
+	ret = snp_prepare_direct_map(&mv);
+	if (ret)
+		return ret;
+
 	ret = mv.ops->begin();
 	if (ret)
 		return ret == -EBUSY ? -EAGAIN : ret;
 
-	noreclaim = memalloc_noreclaim_save();
 	snp_zap(m->kvm, m->gfn);
 	ret = snp_move_page(&mv);
-	memalloc_noreclaim_restore(noreclaim);
-
 	mv.ops->end();
 
 	return ret;
@@ -349,15 +371,17 @@ static int snp_migrate_page(struct kvm_gmem_migration *m)
 /**
  * sev_gmem_migrate() - kvm_arch_gmem_migrate() of SEV-SNP guests.
  * @m: The pages, and where to. The result of one is -EBUSY for a VMSA that is in
- *	use and for MIGRATE_ASYNC, -EAGAIN if others use the mailbox, -EPERM for
- *	a page that is not the guest's, or what snp_page_move_errno() makes of the
- *	firmware's error.
+ *	use, for MIGRATE_ASYNC, and in direct compaction for a target for which the
+ *	direct map has to be split; -EAGAIN if others use the mailbox, -EPERM for
+ *	a page that is not the guest's, -ENOMEM if there is no page table for the
+ *	direct map, or what snp_page_move_errno() makes of the firmware's error.
  * @nr: How many. The firmware moves one at a time.
  *
- * Context: As kvm_arch_gmem_migrate(). Sleeps until the firmware has answered,
- * hence MIGRATE_ASYNC moves nothing but what the guest does not have yet. Does
- * not wait for others who use the mailbox. Where RMPUPDATE has to split the
- * direct map, the page table comes from the reserves rather than from reclaim.
+ * Context: As kvm_arch_gmem_migrate(), but for the direct map: where that has to be
+ * split, other than in direct compaction, a page table is allocated without I/O, and
+ * the mmap_lock of init_mm is taken. Sleeps until the firmware has answered, hence
+ * MIGRATE_ASYNC moves nothing but what the guest does not have yet. Does not wait for
+ * others who use the mailbox.
  */
 void sev_gmem_migrate(struct kvm_gmem_migration *m, unsigned int nr)
 {

@@ -22,6 +22,9 @@
  * @make_shared: RMPUPDATE: make it the host's, 0 or -EFAULT.
  * @psmash: PSMASH of a 2M page, 0 or PSMASH_FAIL_INUSE, or any other value for
  *	a page that cannot be split.
+ * @split_direct_map: See that a page is mapped by a 4K entry in the direct map: 0,
+ *	-EBUSY if it is not and the second argument does not allow a split, or another
+ *	negative error code.
  * @begin: Reserve the mailbox, or fail: -EBUSY if it is in use, -ENODEV if there
  *	is none. Must not sleep.
  * @end: Give the mailbox back.
@@ -41,6 +44,7 @@ struct snp_page_ops {
 			    bool immutable);
 	int (*make_shared)(u64 pfn, enum pg_level level);
 	int (*psmash)(u64 pfn);
+	int (*split_direct_map)(u64 pfn, bool split);
 	int (*begin)(void);
 	void (*end)(void);
 	int (*page_move)(struct sev_data_snp_page_move *data, int *error);

@@ -440,6 +440,30 @@ static void snp_test_async(struct kunit *test)
 	snp_test_expect_untouched(test);
 }
 
+/* Who allocates may hold what splitting the direct map takes. */
+static void snp_test_direct_compaction(struct kunit *test)
+{
+	struct snp_test *t = test->priv;
+	kvm_pfn_t src = snp_test_pfn(t, SNP_TEST_SRC);
+	kvm_pfn_t dst = snp_test_pfn(t, SNP_TEST_DST);
+	unsigned int noreclaim;
+
+	snp_test_assign(test, 0, src, SNP_TEST_GFN, true, SNP_TEST_BYTE);
+	noreclaim = memalloc_noreclaim_save();
+	KUNIT_EXPECT_EQ(test, snp_test_migrate_one(test), -EBUSY);
+	snp_test_expect_untouched(test);
+	KUNIT_EXPECT_EQ(test, t->model.nr_split, 1UL);
+
+	/* A page of the guest is in the target's range. */
+	snp_test_assign(test, 0, dst + 1, SNP_TEST_GFN + 1, true, SNP_TEST_BYTE);
+	KUNIT_EXPECT_EQ(test, snp_test_migrate_one(test), 0);
+	memalloc_noreclaim_restore(noreclaim);
+	KUNIT_EXPECT_TRUE(test, snp_test_guest_sees(t, 0, dst, SNP_TEST_GFN,
+						    SNP_TEST_BYTE));
+	KUNIT_EXPECT_EQ(test, t->model.nr_split_by_targets, 0UL);
+	snp_test_expect_sound(test);
+}
+
 static void snp_test_no_context(struct kunit *test)
 {
 	struct snp_test *t = test->priv;
@@ -603,6 +627,10 @@ static const struct snp_test_step snp_test_steps[] = {
 		"lookup",
 		{ { SNP_MODEL_LOOKUP, 1, 0, -EFAULT } },
 		.ret = -EIO,
+	}, {
+		"direct map",
+		{ { SNP_MODEL_SPLIT, 1, 0, -ENOMEM } },
+		.ret = -ENOMEM,
 	}, {
 		"begin: busy",
 		{ { SNP_MODEL_BEGIN, 1, 0, -EBUSY } },
@@ -1208,6 +1236,7 @@ static struct kunit_case snp_migrate_test_cases[] = {
 	KUNIT_CASE(snp_test_sync_light),
 	KUNIT_CASE(snp_test_not_assigned),
 	KUNIT_CASE(snp_test_async),
+	KUNIT_CASE(snp_test_direct_compaction),
 	KUNIT_CASE(snp_test_no_context),
 	KUNIT_CASE(snp_test_vmsa_in_use),
 	KUNIT_CASE(snp_test_mailbox_held),

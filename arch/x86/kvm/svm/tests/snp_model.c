@@ -154,18 +154,20 @@ static int snp_model_lookup(u64 pfn, struct snp_rmp_page *page)
 	return 0;
 }
 
-/* Once, and for good. */
-static void snp_model_split_direct_map(struct snp_model *m, u64 pfn,
-				       const struct snp_model_rmp *new)
+static unsigned long snp_model_range(struct snp_model *m, u64 pfn)
 {
-	u64 first = m->base / SNP_MODEL_PAGES_2M;
+	return pfn / SNP_MODEL_PAGES_2M - m->base / SNP_MODEL_PAGES_2M;
+}
 
-	if (__test_and_set_bit(pfn / SNP_MODEL_PAGES_2M - first, m->split))
-		return;
+/* Whether the range of the page was split for it; nothing joins it again. */
+static bool snp_model_note_split(struct snp_model *m, u64 pfn)
+{
+	if (__test_and_set_bit(snp_model_range(m, pfn), m->split))
+		return false;
 
 	m->nr_split++;
-	/* The host's own page until now, and the first in its range. */
-	m->nr_split_by_targets += new->immutable;
+
+	return true;
 }
 
 /* [APM3] A 4K page in a 2M one, or a 2M page with any 4K one in it. */
@@ -249,8 +251,9 @@ static int snp_model_rmpupdate(enum snp_model_op op, u64 pfn,
 	if (e && e->stale && new->assigned)
 		snp_model_violation(m, pfn, "not flushed since it was a guest's");
 
-	if (e && !new->size_2m)
-		snp_model_split_direct_map(m, pfn, new);
+	if (e && !new->size_2m && snp_model_note_split(m, pfn) &&
+	    mutex_is_locked(&m->mailbox) && new->immutable)
+		snp_model_violation(m, pfn, "RMPUPDATE has to split the direct map");
 
 	/* A page that guest_memfd allocates is none that moves. */
 	if ((new->immutable || !new->assigned) && snp_model_fails(m, op, e))
@@ -321,6 +324,34 @@ static int snp_model_psmash(u64 pfn)
 	return ret;
 }
 
+static int snp_model_split(u64 pfn, bool split)
+{
+	struct snp_model *m = snp_model_get();
+	struct snp_model_rmp *e;
+	int ret;
+
+	scoped_guard(spinlock, &m->lock) {
+		e = snp_model_rmp(m, pfn);
+		if (!e || test_bit(snp_model_range(m, pfn), m->split))
+			return 0;
+		if (!split)
+			return -EBUSY;
+		if (snp_model_fails(m, SNP_MODEL_SPLIT, e))
+			return m->faults[SNP_MODEL_SPLIT].ret;
+	}
+
+	ret = snp_model_adjust_direct_map(m, pfn);
+	if (ret)
+		return ret;
+
+	guard(spinlock)(&m->lock);
+
+	if (snp_model_note_split(m, pfn))
+		m->nr_split_by_targets += !e->assigned;
+
+	return 0;
+}
+
 static void snp_model_flush(u64 pfn)
 {
 	struct snp_model *m = snp_model_get();
@@ -350,17 +381,22 @@ static void snp_model_leak(u64 pfn)
 static int snp_model_begin(void)
 {
 	struct snp_model *m = snp_model_get();
+	int ret = 0;
 
 	if (!mutex_trylock(&m->mailbox))
 		return -EBUSY;
 
 	scoped_guard(spinlock, &m->lock) {
-		if (!m->dead && !snp_model_fails(m, SNP_MODEL_BEGIN, NULL))
-			return 0;
+		if (m->dead)
+			ret = -ENODEV;
+		else if (snp_model_fails(m, SNP_MODEL_BEGIN, NULL))
+			ret = m->faults[SNP_MODEL_BEGIN].ret;
 	}
 
-	mutex_unlock(&m->mailbox);
-	return m->dead ? -ENODEV : m->faults[SNP_MODEL_BEGIN].ret;
+	if (ret)
+		mutex_unlock(&m->mailbox);
+
+	return ret;
 }
 
 static void snp_model_end(void)
@@ -580,6 +616,7 @@ const struct snp_page_ops snp_model_ops = {
 	.make_private	= snp_model_make_private,
 	.make_shared	= snp_model_make_shared,
 	.psmash		= snp_model_psmash,
+	.split_direct_map = snp_model_split,
 	.begin		= snp_model_begin,
 	.end		= snp_model_end,
 	.page_move	= snp_model_page_move,
