@@ -52,7 +52,8 @@ static void test_slot_refused(void)
 	r = __vm_set_user_memory_region2(vm, GMEM_SLOT, KVM_MEM_GUEST_MEMFD |
 					 KVM_MEM_LOG_DIRTY_PAGES, GMEM_GPA,
 					 SZ_64K, NULL, fd, 0);
-	TEST_ASSERT(r, "Dirty logging of a protected VM was accepted");
+	TEST_ASSERT(r && errno == EINVAL,
+		    "Dirty logging of a protected VM: %d errno %d", r, errno);
 	close(fd);
 	kvm_vm_free(vm);
 }
@@ -314,7 +315,7 @@ static void test_punch_all(void)
 	struct gmem_vm *gvm = create_probe(GMEM_MIGRATABLE_FLAGS);
 
 	gmem_vm_punch(gvm, 0, NR_PAGES);
-	/* Twice: the second finds poisoned entries and no page. */
+	/* Twice: the second finds nothing. */
 	gmem_vm_punch(gvm, 0, NR_PAGES);
 	gvm->ctl->probe = 7;
 	gmem_vm_run_to_fault(gvm, 0, EFAULT, 7, 1);

@@ -4,7 +4,9 @@
  * keeps a sequence in every page and is the only one to check it; the host can
  * only count moves, and look at what a page's old place holds.
  */
+#include <fcntl.h>
 #include <linux/kernel-page-flags.h>
+#include <sys/uio.h>
 
 #include "arm64/pkvm_test.h"
 #include "processor.h"
@@ -452,6 +454,68 @@ static void test_memory_failure(void)
 	gmem_unpoison(pfn);
 }
 
+/*
+ * The host kernel stumbles over a private page, as it has a reference that is older
+ * than the donation. EL2 wipes the page and takes it from the guest, which does not
+ * have it back from a move or a hole.
+ */
+static void run_host_access(bool punch)
+{
+	u64 left[PAGE_WORDS], *page, pfn, i;
+	struct gmem_vm *gvm;
+	struct iovec iov;
+	int fds[2], tries;
+
+	require_pkvm_gmem();
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
+			  .flags = GMEM_MIGRATABLE_FLAGS,
+			  .guest_code = guest_touch);
+	page = gvm->mem + 7 * PAGE_WORDS;
+	*page = 1;
+	iov = (struct iovec) { .iov_base = page, .iov_len = SZ_4K };
+	TEST_ASSERT(!pipe(fds) && vmsplice(fds[1], &iov, 1, 0) == SZ_4K,
+		    "vmsplice() failed, errno %d", errno);
+	gmem_vm_run_to(gvm, 0, GMEM_STAGE_FILLED);
+
+	TEST_ASSERT(read(fds[0], left, SZ_4K) == SZ_4K,
+		    "Reading the pipe failed, errno %d", errno);
+	for (i = 0; i < PAGE_WORDS; i++)
+		TEST_ASSERT(!left[i], "Word %lu is %lx, and not wiped", i, left[i]);
+	close(fds[0]);
+	close(fds[1]);
+
+	if (punch) {
+		gmem_vm_punch(gvm, 7, 1);
+	} else {
+		TEST_ASSERT(!READ_ONCE(*page), "Not wiped: %lx", *page);
+		pfn = gmem_pfn(page);
+		for (tries = 0; tries < 20 && gmem_pfn(page) == pfn; tries++) {
+			gmem_force_moves(gvm->vm, gvm->nr_pages, MOVE_SECONDS);
+			(void)READ_ONCE(*page);
+		}
+		TEST_ASSERT(gmem_pfn(page) != pfn, "pfn %#lx has not moved", pfn);
+	}
+
+	for (i = 0; i < test_pages; i += 61) {
+		gvm->ctl->probe = i;
+		gvm->stage[0] = 0;
+		gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
+	}
+	gvm->ctl->probe = 7;
+	gmem_vm_run_to_fault(gvm, 0, EFAULT, 7, 1);
+	gmem_vm_free(gvm);
+}
+
+static void test_host_access(void)
+{
+	run_host_access(false);
+}
+
+static void test_host_access_punch(void)
+{
+	run_host_access(true);
+}
+
 /* The hexadecimal number behind "@name" and any of " =:" in a trace line. */
 static bool trace_field(const char *line, const char *name, u64 *value)
 {
@@ -605,6 +669,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(fail_relocate_again),
 	GMEM_TEST(source_is_wiped),
 	GMEM_TEST(memory_failure),
+	GMEM_TEST(host_access),
+	GMEM_TEST(host_access_punch),
 	GMEM_TEST_T(many_moves, 600),
 };
 

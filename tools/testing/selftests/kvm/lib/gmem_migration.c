@@ -1343,7 +1343,10 @@ void gmem_vm_fail_moves(struct gmem_vm *gvm, const char *function, int retval,
 	if (percent == 100)
 		TEST_ASSERT(!moved, "%lu moves with every %s failing", moved,
 			    function);
-	TEST_ASSERT(failed, "No failure counted with %s failing", function);
+	/* More than vCPUs and the kernel get in the way of anyway. */
+	TEST_ASSERT(failed && failed * 100 * 2 >= (moved + failed) * percent,
+		    "%lu failures and %lu moves with %s failing at %u %%",
+		    failed, moved, function, percent);
 }
 
 /* As if nothing had been: pages move, and the guest finds what it wrote. */
