@@ -126,7 +126,7 @@ objects() {
 		case $f in
 		tools/* | scripts/* | Documentation/*) ;;
 		# In kernels with NVHE_EL2_TRACING only.
-		arch/arm64/kvm/hyp_trace.c) [[ ${kind:-} != debug ]] || echo "${f%.c}.o" ;;
+		arch/arm64/kvm/hyp_trace.c) [[ $arch != arm64 || ${kind:-} != debug ]] || echo "${f%.c}.o" ;;
 		arch/"$arch"/kvm/hyp/nvhe/*) echo "${f%.c}.nvhe.o" ;;
 		arch/"$arch"/*) echo "${f%.c}.o" ;;
 		arch/*) ;;
