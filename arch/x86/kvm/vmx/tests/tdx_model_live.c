@@ -452,7 +452,13 @@ static u64 tdx_live_mem_track(struct tdx_td *tdx_td)
 	u64 err;
 
 	err = tdx_live_begin(td, TDX_LIVE_TRACK, TDX_OPERAND_ID_TD_EPOCH);
-	td->track_refused = err && !tdx_operand_busy(err);
+	if (err && !tdx_operand_busy(err)) {
+		/* Twice in a row: the page cannot be unblocked. */
+		td->given_up |= td->track_refused;
+		td->track_refused = true;
+		return err;
+	}
+	td->track_refused = false;
 	if (err)
 		return err;
 
@@ -501,11 +507,8 @@ static u64 tdx_live_range_unblock(struct tdx_td *tdx_td, u64 gpa,
 	if (!tdx_live_is_blocked(sptep))
 		return TDX_EPT_ENTRY_STATE_INCORRECT | TDX_OPERAND_ID_RCX;
 	/* [UNBLOCK] And only once it is tracked. */
-	if (!tdx_live_is_tracked(td, page)) {
-		page->leaked |= td->track_refused;
-		td->given_up |= td->track_refused;
+	if (!tdx_live_is_tracked(td, page))
 		return TDX_TLB_TRACKING_NOT_DONE | TDX_OPERAND_ID_RCX;
-	}
 
 	set_bit(ilog2(PT_PRESENT_MASK), (unsigned long *)sptep);
 
