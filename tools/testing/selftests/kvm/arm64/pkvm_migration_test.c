@@ -414,21 +414,48 @@ static void guest_touch(u64 id, struct gmem_ctl *ctl)
 	}
 }
 
+#define LOST_PAGE	7
+
+/* A guest that has not run, and the page that it will lose, which is there. */
+static struct gmem_vm *create_touch(u64 **page)
+{
+	struct gmem_vm *gvm;
+
+	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
+			  .flags = GMEM_MIGRATABLE_FLAGS,
+			  .guest_code = guest_touch);
+	*page = gvm->mem + LOST_PAGE * PAGE_WORDS;
+	**page = 1;
+	return gvm;
+}
+
+/* It has all others as it left them, and is told of this one: the end of the VM. */
+static void assert_one_lost(struct gmem_vm *gvm, int err)
+{
+	u64 i;
+
+	for (i = 0; i < test_pages; i += 61) {
+		gvm->ctl->probe = i;
+		gvm->stage[0] = 0;
+		gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
+	}
+	gvm->ctl->probe = LOST_PAGE;
+	gmem_vm_run_to_fault(gvm, 0, err, LOST_PAGE, 1);
+	gmem_vm_free(gvm);
+}
+
 /* Hardware finds an error in a page that is the guest's, and may move. */
 static void test_memory_failure(void)
 {
 	static const char corrupt[] = "/sys/kernel/debug/hwpoison/corrupt-pfn";
 	struct gmem_vm *gvm;
-	u64 pfn, i;
+	u64 pfn, *page;
 
 	require_pkvm_gmem();
 	__TEST_REQUIRE(!access(corrupt, W_OK), "No %s", corrupt);
-	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
-			  .flags = GMEM_MIGRATABLE_FLAGS,
-			  .guest_code = guest_touch);
-	gvm->mem[7 * PAGE_WORDS] = 1;
-	pfn = gmem_pfn(gvm->mem + 7 * PAGE_WORDS);
-	TEST_ASSERT(pfn, "Page 7 has no pfn before the first run");
+	gvm = create_touch(&page);
+	pfn = gmem_pfn(page);
+	TEST_ASSERT(pfn, "The page has no pfn before the first run");
 	gmem_vm_run_to(gvm, 0, GMEM_STAGE_FILLED);
 
 	/* "Busy" is how it says that the page stays in its file. */
@@ -439,16 +466,7 @@ static void test_memory_failure(void)
 	gmem_compact();
 	gmem_compact();
 
-	for (i = 0; i < test_pages; i += 61) {
-		if (i == 7)
-			continue;
-		gvm->ctl->probe = i;
-		gvm->stage[0] = 0;
-		gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
-	}
-	gvm->ctl->probe = 7;
-	gmem_vm_run_to_fault(gvm, 0, EHWPOISON, 7, 1);
-	gmem_vm_free(gvm);
+	assert_one_lost(gvm, EHWPOISON);
 	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
 		    "pfn %#lx lost its poison with its VM", pfn);
 	gmem_unpoison(pfn);
@@ -467,11 +485,7 @@ static void run_host_access(bool punch)
 	int fds[2], tries;
 
 	require_pkvm_gmem();
-	gvm = pkvm_create(.nr_vcpus = 1, .nr_pages = test_pages,
-			  .flags = GMEM_MIGRATABLE_FLAGS,
-			  .guest_code = guest_touch);
-	page = gvm->mem + 7 * PAGE_WORDS;
-	*page = 1;
+	gvm = create_touch(&page);
 	iov = (struct iovec) { .iov_base = page, .iov_len = SZ_4K };
 	TEST_ASSERT(!pipe(fds) && vmsplice(fds[1], &iov, 1, 0) == SZ_4K,
 		    "vmsplice() failed, errno %d", errno);
@@ -485,7 +499,7 @@ static void run_host_access(bool punch)
 	close(fds[1]);
 
 	if (punch) {
-		gmem_vm_punch(gvm, 7, 1);
+		gmem_vm_punch(gvm, LOST_PAGE, 1);
 	} else {
 		TEST_ASSERT(!READ_ONCE(*page), "Not wiped: %lx", *page);
 		pfn = gmem_pfn(page);
@@ -496,14 +510,7 @@ static void run_host_access(bool punch)
 		TEST_ASSERT(gmem_pfn(page) != pfn, "pfn %#lx has not moved", pfn);
 	}
 
-	for (i = 0; i < test_pages; i += 61) {
-		gvm->ctl->probe = i;
-		gvm->stage[0] = 0;
-		gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
-	}
-	gvm->ctl->probe = 7;
-	gmem_vm_run_to_fault(gvm, 0, EFAULT, 7, 1);
-	gmem_vm_free(gvm);
+	assert_one_lost(gvm, EFAULT);
 }
 
 static void test_host_access(void)
