@@ -15,10 +15,9 @@
 #include <linux/kvm_host.h>
 #include <linux/memblock.h>
 #include <linux/moduleparam.h>
-#include <linux/set_memory.h>
 #include <linux/vmalloc.h>
 
-#include <asm/pgtable_types.h>
+#include <asm/sev.h>
 
 #include "../svm.h"
 #include "snp_model.h"
@@ -105,18 +104,7 @@ static int snp_live_step(enum snp_model_op op, const struct snp_model_rmp *e)
  */
 int snp_model_adjust_direct_map(struct snp_model *m, u64 pfn)
 {
-	unsigned long addr = (unsigned long)pfn_to_kaddr(pfn);
-	unsigned int level;
-	pte_t *pte;
-
-	if (m != snp_model_live || !pfn_valid(pfn))
-		return 0;
-
-	pte = lookup_address(addr, &level);
-	if (!pte || pte_none(*pte) || level == PG_LEVEL_4K)
-		return 0;
-
-	return set_memory_4k(addr, 1);
+	return m == snp_model_live ? snp_split_direct_map(pfn, true) : 0;
 }
 
 /* Before each operation, with the lock of the model held. */
@@ -199,6 +187,13 @@ int snp_model_make_page_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn)
 	struct kvm_sev_info *sev = to_kvm_sev_info(kvm);
 	struct snp_model_rmp *e = snp_model_rmp(snp_model_live, pfn);
 	int ret;
+
+	/*
+	 * A vCPU may have waited for the folio while the VM was given up and the
+	 * page leaked, in this order.
+	 */
+	if (e && READ_ONCE(e->leaked) && READ_ONCE(kvm->vm_bugged))
+		return -EIO;
 
 	/* Whoever owned it before has it still, or left something behind. */
 	if (WARN_ON_ONCE(!e || e->leaked))
