@@ -51,6 +51,9 @@ void signals_default(void);
 extern _Atomic bool ending;
 long long read_number(const char *path, long long fallback);
 cpu_set_t *allowed_cpus(size_t *size);
+/* The hash of @size bytes more. */
+#define FNV1A_SEED	0xcbf29ce484222325ULL
+uint64_t fnv1a(uint64_t hash, const void *data, size_t size);
 double now_seconds(void);
 void sleep_ms(unsigned int ms);
 uint64_t vmstat_value(const char *name);
@@ -67,7 +70,11 @@ struct json;
 void results_write(const char *path, const struct json *result);
 /* Before there is one: dies where it could not be written. */
 void results_check(const char *path);
-/* Close what was written, or die. */
+/*
+ * A file to write, or die; what was there of that name stays until close_output(),
+ * which dies if not all of it could be written.
+ */
+FILE *open_output(const char *path);
 void close_output(FILE *out, const char *path);
 
 /* Where a command's usage goes, and the program's end after it. */

@@ -231,7 +231,7 @@ struct json *buddy_json(void)
 				     buddy_share_from(&buddy, order + 1)));
 	}
 
-	/* The kernel's own words, to check the figure above against. */
+	/* The kernel's own words, beside the figure above. */
 	extfrag = read_text("/sys/kernel/debug/extfrag/unusable_index");
 	if (extfrag)
 		json_add_string(out, "kernel_unusable_index", extfrag);

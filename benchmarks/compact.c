@@ -121,29 +121,26 @@ bool compact_by_kcompactd(void)
 	return ok && quiet == 8;
 }
 
-void undisturbed(bool on)
+bool undisturbed(bool on)
 {
 	struct sched_param fifo = { .sched_priority = 1 }, other = { 0 };
 
-	if (!on) {
-		sched_setscheduler(0, SCHED_OTHER, &other);
-		return;
-	}
+	if (!on)
+		return !sched_setscheduler(0, SCHED_OTHER, &other);
 	/*
 	 * Or the others would have a twentieth of the time all the same. The clock
 	 * that this matters to is one of machines with a single CPU.
 	 */
-	write_setting("/sys/kernel/debug/sched/fair_server/cpu0/runtime", "0");
-	sched_setscheduler(0, SCHED_FIFO, &fifo);
+	return !write_setting("/sys/kernel/debug/sched/fair_server/cpu0/runtime",
+			      "0") &&
+	       !sched_setscheduler(0, SCHED_FIFO, &fifo);
 }
 
 bool compact_by_hand(bool timed)
 {
-	bool ok;
+	bool ok = !timed || undisturbed(true);
 
-	if (timed)
-		undisturbed(true);
-	ok = !write_text("/proc/sys/vm/compact_memory", "1");
+	ok = ok && !write_text("/proc/sys/vm/compact_memory", "1");
 	if (timed)
 		undisturbed(false);
 	return ok;

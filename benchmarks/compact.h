@@ -16,7 +16,10 @@ bool compact_by_kcompactd(void);
 bool compact_by_hand(bool timed);
 /* CPU time of the first kcompactd so far, 0 where there is none. */
 double kcompactd_cpu_seconds(void);
-/* While it is true, no ordinary task runs on the caller's CPU unless it waits. */
-void undisturbed(bool on);
+/*
+ * While it is true, no ordinary task runs on the caller's CPU unless it waits. False
+ * where that cannot be had.
+ */
+bool undisturbed(bool on);
 
 #endif

@@ -118,7 +118,7 @@ static bool same_conditions(struct compare *cmp, const struct json *a,
 			    const struct json *b)
 {
 	static const char *const settings[] = {
-		"guests", "size_mib", "vcpus", "interleave",
+		"guests", "size_mib", "vcpus", "interleave", "rest_us",
 	};
 	const char *scenario = json_get_string(a, "scenario");
 	const char *clock = json_get_string(a, "clock");
@@ -133,6 +133,10 @@ static bool same_conditions(struct compare *cmp, const struct json *a,
 		if (!same_number(a, b, "settings", settings[i]))
 			return cannot(cmp, scenario,
 				      "with other guests, as quick runs and full ones have (--force)");
+	if (!same_text(a, b, "settings", "order") ||
+	    !same_text(a, b, "settings", "steps"))
+		return cannot(cmp, scenario,
+			      "of two versions of the scenario (--force)");
 	if (!same_number(a, b, "machine", "cpus") ||
 	    !same_number(a, b, "machine", "memory_mib"))
 		return cannot(cmp, scenario, "on machines of different size (--force)");

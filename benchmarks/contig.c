@@ -219,10 +219,13 @@ void contig_offline(struct contig_tries *tries)
 		start = now_seconds();
 		ret = write_text(state, "offline");
 		add_try(tries, start, !ret);
-		if (!ret)
-			write_text(state, "online_movable");
+		/* The others would be tried with less memory to move to. */
+		if (!ret && write_text(state, "online_movable")) {
+			tries->error = "a block of memory did not come back online";
+			break;
+		}
 	}
 	globfree(&blocks);
-	if (!tries->ok.nr && !tries->failed.nr)
+	if (!tries->error && !tries->ok.nr && !tries->failed.nr)
 		tries->error = "no block of memory is in ZONE_MOVABLE";
 }

@@ -593,9 +593,7 @@ void html_write(const char *path, const struct result_set *set)
 	struct names scenarios = { 0 };
 	int i;
 
-	page.out = fopen(path, "w");
-	if (!page.out)
-		die("cannot write %s: %m", path);
+	page.out = open_output(path);
 	if (!mkdtemp(page.dir))
 		die("cannot make a directory in /tmp: %m");
 

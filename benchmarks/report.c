@@ -376,12 +376,9 @@ static void print_maps(struct report *r)
 static void write_plot(struct report *r, const char *path, const char *base)
 {
 	static const int shown[] = { 0, 2 };
-	FILE *out = fopen(path, "w");
+	FILE *out = open_output(path);
 	size_t p;
 	int c, t;
-
-	if (!out)
-		die("cannot write %s", path);
 
 	fputs("# SPDX-License-Identifier: GPL-2.0\n", out);
 	for (c = 0; c < NR_COLUMNS; c++) {
@@ -559,11 +556,9 @@ static struct json *summary(struct report *r)
 static void write_result(struct report *r, const char *path)
 {
 	struct json *out = json_object();
-	FILE *file = fopen(path, "w");
+	FILE *file = open_output(path);
 	int c, i;
 
-	if (!file)
-		die("cannot write %s", path);
 	json_add_string(out, "verdict", r->failed ? "FAIL" : "PASS");
 	json_add(out, "requirements", r->requirements);
 	json_add(out, "summary", summary(r));

@@ -49,21 +49,18 @@ struct json *result_new(const char *scenario, const char *variant, int run)
 	return result;
 }
 
-/*
- * FNV-1a of the configuration as the kernel keeps it, compressed: tells
- * whether two kernels were configured alike.
- */
+/* As the kernel keeps it, compressed: tells whether two were configured alike. */
 static void add_config(struct json *kernel)
 {
 	FILE *in = fopen("/proc/config.gz", "r");
-	uint64_t hash = 0xcbf29ce484222325ULL;
-	char text[32];
-	int c;
+	uint64_t hash = FNV1A_SEED;
+	char text[32], buffer[4096];
+	size_t n;
 
 	if (!in)
 		return;
-	while ((c = getc(in)) != EOF)
-		hash = (hash ^ (unsigned char)c) * 0x100000001b3ULL;
+	while ((n = fread(buffer, 1, sizeof(buffer), in)))
+		hash = fnv1a(hash, buffer, n);
 	fclose(in);
 	snprintf(text, sizeof(text), "%016llx", (unsigned long long)hash);
 	json_add_string(kernel, "config", text);
@@ -209,6 +206,27 @@ static int by_run(const void *a, const void *b)
 	return diff;
 }
 
+/* One variant of a scenario is of one kernel, program and scenario, as key says. */
+static bool check_keys(struct result_set *set)
+{
+	size_t i;
+
+	for (i = 1; i < set->nr_runs; i++) {
+		const struct json *run = set->runs[i], *last = set->runs[i - 1];
+		const char *scenario = json_get_string(run, "scenario");
+		const char *key = json_get_string(json_get(run, "labels"), "key");
+		const char *other = json_get_string(json_get(last, "labels"), "key");
+
+		if (!strcmp(scenario, json_get_string(last, "scenario")) &&
+		    !strcmp(json_get_string(run, "variant"),
+			    json_get_string(last, "variant")) &&
+		    strcmp(key ? key : "", other ? other : ""))
+			return set_error(set, set->name,
+					 "has runs of different kernels or programs");
+	}
+	return true;
+}
+
 bool result_set_load(struct result_set *set, const char *path)
 {
 	struct stat st;
@@ -228,7 +246,7 @@ bool result_set_load(struct result_set *set, const char *path)
 		return set_error(set, path, "holds no results");
 	/* The order of a directory is any. */
 	qsort(set->runs, set->nr_runs, sizeof(*set->runs), by_run);
-	return true;
+	return check_keys(set);
 }
 
 bool result_set_uniform(const struct result_set *set)

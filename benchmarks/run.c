@@ -85,12 +85,10 @@ static void check_drained(struct run *r, const struct json *buddy)
 {
 	double hidden = json_get_number(buddy, "pcp_pages", 0);
 	double free_pages = json_get_number(buddy, "free_pages", 0);
-	int i;
 
 	/* What runs fills them again at once. */
-	for (i = 0; i < MAX_LOADS; i++)
-		if (r->loads[i].pid)
-			return;
+	if (loads_run(r))
+		return;
 	if (hidden > free_pages * MAX_HIDDEN / 100)
 		result_fail(r->result, "%.0f of %.0f free pages are in the lists of the CPUs",
 			    hidden, free_pages + hidden);
@@ -276,6 +274,7 @@ static void describe(struct run *r)
 {
 	const struct scenario *s = r->scenario;
 	struct json *settings;
+	char steps[32];
 
 	result_describe(r->result);
 	json_add_string(r->result, "clock",
@@ -291,8 +290,12 @@ static void describe(struct run *r)
 	json_add_number(settings, "size_mib", (double)s->size / MIB);
 	json_add_number(settings, "vcpus", s->vcpus);
 	json_add_number(settings, "interleave", s->interleave);
+	json_add_number(settings, "rest_us", s->rest_us);
 	json_add_string(settings, "order",
 			s->sequential ? "sequential" : "turns");
+	snprintf(steps, sizeof(steps), "%016llx",
+		 (unsigned long long)s->steps_hash);
+	json_add_string(settings, "steps", steps);
 	r->readings = json_add(r->result, "readings", json_array());
 	r->histograms = json_add(r->result, "histograms", json_array());
 }
@@ -319,6 +322,8 @@ static void usage(void)
 	fputs("usage: gmem-bench run SCENARIO --variant=NAME [OPTION...]\n"
 	      "       gmem-bench run SCENARIO --plan [--quick]\n"
 	      "  --quick            the scenario's settings for quick runs\n"
+	      "  --set=KEY=VALUE    another setting than the scenario's: guests, size, vcpus,\n"
+	      "                     interleave, order, rest_us; clock=wall on real machines\n"
 	      "  --run=N            this run's number (1)\n"
 	      "  --label=KEY=VALUE  something for the result to remember\n"
 	      "  --out=FILE         the result (" RESULTS_PORT ")\n"
@@ -341,6 +346,8 @@ static void add_label(struct json *labels, const char *label)
 	json_add_string(labels, key, value);
 }
 
+#define MAX_CHANGES	16
+
 int cmd_run(int argc, char **argv)
 {
 	const char *value, *path = NULL, *variant = NULL, *out = NULL;
@@ -350,7 +357,8 @@ int cmd_run(int argc, char **argv)
 	static struct run run;
 	struct run *r = &run;
 	struct scenario scenario;
-	int i, number = 1;
+	const char *changes[MAX_CHANGES];
+	int i, number = 1, nr_changes = 0;
 
 	for (i = 1; i < argc; i++) {
 		if (option(argv[i], "variant", &value))
@@ -361,6 +369,9 @@ int cmd_run(int argc, char **argv)
 			add_label(labels, value);
 		else if (option(argv[i], "out", &value))
 			out = value;
+		else if (option(argv[i], "set", &value) &&
+			 nr_changes < MAX_CHANGES)
+			changes[nr_changes++] = value;
 		else if (option(argv[i], "quick", NULL))
 			quick = true;
 		else if (option(argv[i], "plan", NULL))
@@ -374,6 +385,9 @@ int cmd_run(int argc, char **argv)
 		usage();
 	if (!scenario_load(&scenario, path, quick))
 		die("%s", scenario.error);
+	for (i = 0; i < nr_changes; i++)
+		if (!scenario_change(&scenario, changes[i]))
+			die("%s", scenario.error);
 	if (plan) {
 		scenario_plan(stdout, &scenario);
 		return 0;

@@ -50,6 +50,7 @@ struct json *take_reading(struct run *r, const char *name);
 /* Are there any? If not, @what has failed. */
 bool need_guests(struct run *r, const char *what, bool running);
 void end_load(struct run *r, struct load *load);
+bool loads_run(const struct run *r);
 
 /* In step-guests.c, step-memory.c, step-moves.c, step-gaps.c, step-load.c. */
 void step_fill(struct run *r, const struct step *step);

@@ -165,6 +165,9 @@ static bool add_step(struct scenario *s, char *value)
 	memset(step, 0, sizeof(*step));
 	step->verb = verb;
 	step->line = s->line;
+	if (strcmp(name, "expect"))
+		s->steps_hash = fnv1a(fnv1a(s->steps_hash, name, strlen(name)),
+				      value, strlen(value));
 	while (*value && step->argc < MAX_ARGS) {
 		if (verb->command && step->argc == verb->max_args - 1) {
 			step->argv[step->argc++] = value;
@@ -314,6 +317,22 @@ bool scenario_apply(struct scenario *s, const struct variant *variant)
 	return validate(s);
 }
 
+bool scenario_change(struct scenario *s, const char *change)
+{
+	static const char *const keys[] = {
+		"guests", "size", "vcpus", "interleave", "order", "rest_us",
+		"clock", NULL,
+	};
+	char *key = xstrdup(change), *value = strchr(key, '=');
+
+	if (value)
+		*value++ = '\0';
+	if (!value || !is_one_of(key, keys))
+		return wrong(s, "--set=%s: not guests=, size=, vcpus=, interleave=, order=, rest_us= or clock=",
+			     change);
+	return add_setting(s, key, value) && validate(s);
+}
+
 static char *trim(char *text)
 {
 	char *end;
@@ -379,6 +398,7 @@ bool scenario_parse(struct scenario *s, const char *name, const char *text,
 		.vcpus = 1,
 		.interleave = 1,
 		.rest_us = 3000,
+		.steps_hash = FNV1A_SEED,
 	};
 	if (!parse_lines(s, text, false) ||
 	    (quick && !parse_lines(s, text, true)) || !validate(s))

@@ -79,6 +79,7 @@ struct scenario {
 	int nr_variants;
 	struct step *steps;
 	int nr_steps;
+	uint64_t steps_hash;	/* of what they measure, not what is expected of it */
 
 	int line;		/* that is being read */
 	char *error;
@@ -94,6 +95,8 @@ bool scenario_parse(struct scenario *s, const char *name, const char *text,
 const struct variant *scenario_variant(const struct scenario *s,
 				       const char *name);
 /* Make @s be that of the variant. False, and @s->error, as above. */
+/* @change is KEY=VALUE, for what a person may set. */
+bool scenario_change(struct scenario *s, const char *change);
 bool scenario_apply(struct scenario *s, const struct variant *variant);
 /* "64M" and the like. False where it is none. */
 bool parse_size(const char *text, uint64_t *size);

@@ -394,6 +394,12 @@ static void test_compare(void)
 	cmp = (struct compare) { .alpha = 0.05, .threshold = 5, .force = true };
 	check(compare_sets(&cmp, &a, &b), "but by force");
 	make_set(&a, "x", "f", BETTER_LOWER, low, 3);
+	json_add_string(json_add(a.runs[0], "settings", json_object()),
+			"steps", "other");
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(!compare_sets(&cmp, &a, &b) && strstr(cmp.error, "two versions"),
+	      "nor are runs with other steps");
+	make_set(&a, "x", "f", BETTER_LOWER, low, 3);
 	json_add_string(json_get(a.runs[0], "labels"), "qemu", "7.2.0");
 	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
 	check(!compare_sets(&cmp, &a, &b) && strstr(cmp.error, "emulators"),
@@ -414,7 +420,7 @@ static void test_compare(void)
 
 static void test_result_files(void)
 {
-	char dir[] = "/tmp/gmem-bench.XXXXXX", path[64];
+	char dir[] = "/tmp/gmem-bench.XXXXXX", path[64], other[64];
 	struct json *run = result_new("s", "v", 1);
 	struct result_set set;
 	FILE *out;
@@ -447,6 +453,15 @@ static void test_result_files(void)
 	results_write(path, run);
 	check(result_set_load(&set, path) && set.nr_runs == 1,
 	      "what a run writes to a file is a result");
+	/* Another one of the same, by another kernel. */
+	snprintf(other, sizeof(other), "%s/2.json", dir);
+	results_write(other, run);
+	check(result_set_load(&set, dir) && set.nr_runs == 2, "two runs make a set");
+	json_add_string(json_get(run, "labels"), "key", "k");
+	results_write(other, run);
+	check(!result_set_load(&set, dir) && strstr(set.error, "different kernels"),
+	      "runs of different kernels make none");
+	unlink(other);
 	result_figure(run, "x.y", "ns", BETTER_LOWER, 1);
 	result_figure(run, "x.y", "ns", BETTER_LOWER, 2);
 	check(result_failed(run), "a figure that comes twice is refused");
@@ -460,6 +475,7 @@ static void test_result_files(void)
 
 static void test_gaps(void)
 {
+	struct gaps gaps = { 0 };
 	uint64_t ticks;
 	bool ok = true;
 	unsigned int b;
@@ -475,6 +491,15 @@ static void test_gaps(void)
 			ok = false;
 	check(ok, "a gap is off by an eighth at most");
 	check(gaps_bucket(~0ULL) == GAPS_BUCKETS - 1, "no gap is too long");
+
+	/* [64, 72) and [1024, 1152) are buckets. */
+	for (ticks = 0; ticks < 99; ticks++)
+		gaps_note(&gaps, 70);
+	gaps_note(&gaps, 1100);
+	check(near(gaps_percentile(&gaps, 49.5), 68) &&
+	      near(gaps_percentile(&gaps, 99), 72) &&
+	      near(gaps_percentile(&gaps, 99.5), 1088) && gaps.longest == 1100,
+	      "percentiles of gaps lie within a bucket");
 }
 
 static void test_balloon(void)
@@ -570,6 +595,12 @@ static void test_scenario(void)
 	      s.guests == 8 && s.size == 2 * MIB && s.vcpus == 2 &&
 	      !strcmp(s.append, "c a=1 b"),
 	      "a variant has guests of its own, and more for the kernel");
+	check(scenario_parse(&s, "good", good_scenario, false) &&
+	      scenario_change(&s, "clock=wall") && !s.instructions &&
+	      scenario_change(&s, "guests=7") && s.guests == 7 &&
+	      !scenario_change(&s, "guests=x") && !scenario_change(&s, "vcpus") &&
+	      !scenario_change(&s, "memory=2G") && strstr(s.error, "--set=memory=2G"),
+	      "a person may change some settings");
 	check(refused("what = x\nstep = fill\nvariant = a stock private cpus=3\n",
 		      "not cpus=3"), "but no machine of its own");
 	check(refused("variant = a stock c\n", "no such mode") &&

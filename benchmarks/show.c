@@ -174,10 +174,8 @@ static struct json *scenario_json(const struct table *t)
 
 static void write_json(const char *path, struct json *scenarios)
 {
-	FILE *out = fopen(path, "w");
+	FILE *out = open_output(path);
 
-	if (!out)
-		die("cannot write %s: %m", path);
 	json_print(out, scenarios, 0);
 	fputc('\n', out);
 	close_output(out, path);

@@ -63,6 +63,16 @@ void step_load(struct run *r, const struct step *step)
 	close(null);
 }
 
+bool loads_run(const struct run *r)
+{
+	int i;
+
+	for (i = 0; i < MAX_LOADS; i++)
+		if (r->loads[i].pid)
+			return true;
+	return false;
+}
+
 void end_load(struct run *r, struct load *load)
 {
 	int status, i;

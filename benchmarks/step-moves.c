@@ -73,7 +73,7 @@ static uint64_t moves_figures(struct run *r, const char *kind)
 		figure(r, name, "dropped", "% of pages", BETTER_NONE,
 		       100.0 * pages.dropped / (pages.pages + pages.dropped));
 	} else if (!guests || !mode->vm || mode->memory == VM_MEM_GMEM_MIGRATABLE)
-		result_fail(r->result, "%s: no pages were moved (is there a CMA area?)",
+		result_fail(r->result, "%s: no pages were moved (is there a CMA area, and /sys/kernel/debug/cma?)",
 			    kind);
 	snprintf(name, sizeof(name), "folio_%s", kind);
 	if (folios.nr)
@@ -170,7 +170,9 @@ void step_moves(struct run *r, const struct step *step)
 		begin = pass_now(r);
 	}
 	trace_moves_clear();
-	undisturbed(r->scenario->instructions);
+	if (!undisturbed(r->scenario->instructions))
+		result_fail(r->result, "moves %s: others would have run meanwhile",
+			    kind);
 	contig_sweep_cma();
 	undisturbed(false);
 	moved = moves_figures(r, kind);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -257,12 +258,50 @@ uint64_t vmstat_value(const char *name)
 	return value;
 }
 
+uint64_t fnv1a(uint64_t hash, const void *data, size_t size)
+{
+	const unsigned char *p = data, *end = p + size;
+
+	while (p < end)
+		hash = (hash ^ *p++) * 0x100000001b3ULL;
+	return hash;
+}
+
+/* Where @path is written to until it is complete: a device's is itself. */
+static const char *unfinished(const char *path)
+{
+	struct stat st;
+	char *name;
+
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return path;
+	name = xcalloc(1, strlen(path) + sizeof(".new"));
+	sprintf(name, "%s.new", path);
+	return name;
+}
+
+FILE *open_output(const char *path)
+{
+	FILE *out = fopen(unfinished(path), "w");
+
+	if (!out)
+		die("cannot write %s: %m", path);
+	return out;
+}
+
 void close_output(FILE *out, const char *path)
 {
+	const char *written = unfinished(path);
 	bool failed = ferror(out);
 
-	if (fclose(out) || failed)
+	if (fclose(out) || failed || (written != path && rename(written, path))) {
+		int error = errno;
+
+		if (written != path)
+			unlink(written);
+		errno = error;
 		die("cannot write %s: %m", path);
+	}
 }
 
 static bool is_file(const char *path)
@@ -287,20 +326,11 @@ void results_check(const char *path)
 
 void results_write(const char *path, const struct json *result)
 {
-	FILE *out = NULL;
+	FILE *out;
 
-	if (is_file(path)) {
-		out = fopen(path, "w");
-		if (!out)
-			die("cannot open %s: %m", path);
-	} else if (!path) {
-		path = RESULTS_PORT;
-		out = fopen(path, "w");
-	}
-	if (!out) {
-		path = "-";
-		out = stdout;
-	}
+	if (!path)
+		path = access(RESULTS_PORT, W_OK) ? "-" : RESULTS_PORT;
+	out = is_file(path) ? open_output(path) : stdout;
 	/* Among other lines it has to be found; a file is for show and compare. */
 	if (out == stdout || !strcmp(path, RESULTS_PORT))
 		fputs("gmem-bench ", out);

@@ -68,6 +68,8 @@ int cmd_watch(int argc, char **argv)
 		nanosleep(&ts, NULL);
 	} else {
 		pid = fork();
+		if (pid < 0)
+			die("cannot start %s: %m", argv[1]);
 		if (!pid) {
 			execvp(argv[1], argv + 1);
 			_exit(127);

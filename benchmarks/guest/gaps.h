@@ -44,6 +44,26 @@ struct gaps {
 	uint64_t longest;
 };
 
+/*
+ * What @percent of all gaps do not exceed, in ticks: as if those in a bucket were
+ * spread evenly, or two runs that are nearly the same could be a bucket apart.
+ */
+static inline double gaps_percentile(const struct gaps *gaps, double percent)
+{
+	double total = 0, wanted;
+	unsigned int i;
+
+	for (i = 0; i < GAPS_BUCKETS; i++)
+		total += gaps->nr[i];
+	wanted = total * percent / 100;
+	for (i = 0; i < GAPS_BUCKETS - 1 && wanted > gaps->nr[i]; i++)
+		wanted -= gaps->nr[i];
+	if (!gaps->nr[i])
+		return gaps_floor(i);
+	return gaps_floor(i) + wanted / gaps->nr[i] *
+	       (gaps_floor(i + 1) - gaps_floor(i));
+}
+
 /* A gap of @ticks. */
 static inline void gaps_note(struct gaps *gaps, uint64_t ticks)
 {

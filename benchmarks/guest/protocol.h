@@ -31,8 +31,9 @@
 #define COMMAND_GAPS	(1 << 1)	/* send the gaps, and forget them */
 #define COMMAND_BALLOON_SHIFT	8
 
-/* A report every so many pages. */
+/* A report every so many pages, and how often the guest exits for one. */
 #define GUEST_BATCH	256
+#define GUEST_BATCH_EXITS	2
 
 /* The first of the pages that vCPU @cpu of @cpus checks. */
 #define GUEST_PART(nr_pages, cpu, cpus)	((nr_pages) * (cpu) / (cpus))
