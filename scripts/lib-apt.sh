@@ -16,12 +16,17 @@ apt_machine() {
 	apt_suite=$(. /etc/os-release; echo "${VERSION_CODENAME:-}")
 	[[ -n $apt_suite ]] || die "/etc/os-release names no Debian release"
 
-	local entry
+	local entry entries suite
 	# $( ) is apt's own syntax for a field here.
 	# shellcheck disable=SC2016
-	entry=$(apt-get indextargets --no-release-info --format \
-		'$(CREATED_BY)|$(REPO_URI)|$(BASE_URI)|$(SOURCESENTRY)' |
-		grep -m 1 "^Packages|.*|[^|]*/dists/$apt_suite/|") ||
+	entries=$(apt-get indextargets --no-release-info --format \
+		'$(CREATED_BY)|$(REPO_URI)|$(BASE_URI)|$(SOURCESENTRY)')
+	# Some sources.list do not say the name of the release.
+	for suite in "$apt_suite" stable oldstable; do
+		entry=$(grep -m 1 "^Packages|.*|[^|]*/dists/$suite/|" <<< "$entries") &&
+			break
+	done
+	[[ -n $entry ]] ||
 		die "apt on this machine has no source for Debian $apt_suite"
 	IFS='|' read -r _ apt_uri _ entry <<< "$entry"
 	apt_key=$(sed -n -e 's/^[Ss]igned-[Bb]y: *\(\/[^ ]*\).*/\1/p' \
@@ -86,7 +91,7 @@ apt_new() {
 apt_fetch() {
 	local dir=$cache/dl pkg out
 
-	mkdir -p "$dir"
+	mkdir -p "$dir/partial"
 	for pkg; do
 		# From elsewhere: apt does not print what is there already.
 		out=$(cd / && apt-get download --print-uris "$pkg" 2> /dev/null |
@@ -94,8 +99,10 @@ apt_fetch() {
 		[[ -n $out ]] || die "Debian has no package $pkg (any more)"
 		if [[ ! -f $dir/$out ]]; then
 			note "downloading $pkg"
-			(cd "$dir" && apt-get -qq download "$pkg" >&2) ||
+			# Another try goes on with what there is of it.
+			(cd "$dir/partial" && apt-get -qq download "$pkg" >&2) ||
 				die "cannot download $pkg"
+			mv "$dir/partial/$out" "$dir/$out"
 		fi
 		echo "$dir/$out"
 	done

@@ -106,14 +106,15 @@ tree_version() {
 	}' "$1/Makefile" | tr -d '\n'
 }
 
-# check_base DIR: DIR must hold a tree of the base version.
+# check_base DIR [NAME]: DIR must hold a tree of the base version. NAME is what it is
+# to the user.
 check_base() {
-	local v
+	local v name=${2:-$1}
 
 	v=$(tree_version "$1")
-	[[ -n $v ]] || die "$1 is no Linux source tree"
+	[[ -n $v ]] || die "$name is no Linux source tree"
 	[[ $v == "$kbase" || $v == "$kbase".* ]] ||
-		die "$1 is Linux $v, but the patches are for $kbase"
+		die "$name is Linux $v, but the patches are for $kbase"
 }
 
 # copy_tree FROM TO: a source tree without what was built in it.

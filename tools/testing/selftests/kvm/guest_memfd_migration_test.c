@@ -1325,6 +1325,37 @@ static void test_memory_failure_race(void)
 	unpoison_all();
 }
 
+static void soft_offline(u64 pfn)
+{
+	TEST_ASSERT(gmem_soft_offline(pfn), "Cannot soft offline pfn %#lx, errno %d",
+		    pfn, errno);
+	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
+		    "pfn %#lx is not poisoned", pfn);
+	gmem_unpoison(pfn);
+}
+
+/* A page that is about to fail is replaced, whether someone has it mapped or not. */
+static void test_soft_offline(void)
+{
+	u64 mapped, unmapped, *page;
+	struct gfile f;
+
+	require_migratable();
+	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
+	page = f.mem + 7 * PAGE_WORDS;
+	mapped = gmem_pfn(page);
+	unmapped = gmem_pfn(page + PAGE_WORDS);
+	TEST_ASSERT(!madvise(page + PAGE_WORDS, SZ_4K, MADV_DONTNEED),
+		    "Cannot unmap a page, errno %d", errno);
+	soft_offline(mapped);
+	soft_offline(unmapped);
+	gmem_check_pattern(f.mem, 0, f.nr);
+	TEST_ASSERT(gmem_pfn(page) != mapped &&
+		    gmem_pfn(page + PAGE_WORDS) != unmapped,
+		    "A page is where it was");
+	gfile_free(&f);
+}
+
 static void run_failing(const char *function, int retval, unsigned int percent)
 {
 	struct gmem_vm *gvm;
@@ -1398,6 +1429,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(fail_relocate_again),
 	GMEM_TEST(memory_failure),
 	GMEM_TEST(memory_failure_race),
+	GMEM_TEST(soft_offline),
 #ifdef __aarch64__
 	/* What it leaves of the free memory is not what others expect. */
 	GMEM_TEST(alloc_contig_gigantic),

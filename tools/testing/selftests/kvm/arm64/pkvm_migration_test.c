@@ -472,6 +472,29 @@ static void test_memory_failure(void)
 	gmem_unpoison(pfn);
 }
 
+/* Hardware is about to: the guest has its page elsewhere, and is not told. */
+static void test_soft_offline(void)
+{
+	struct gmem_vm *gvm;
+	u64 pfn, *page, i;
+
+	require_pkvm_gmem();
+	gvm = create_touch(&page);
+	pfn = gmem_pfn(page);
+	gmem_vm_run_to(gvm, 0, GMEM_STAGE_FILLED);
+	TEST_ASSERT(gmem_soft_offline(pfn), "Cannot soft offline pfn %#lx, errno %d",
+		    pfn, errno);
+	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
+		    "pfn %#lx is not poisoned", pfn);
+	for (i = 0; i < test_pages; i++) {
+		gvm->ctl->probe = i;
+		gvm->stage[0] = 0;
+		gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
+	}
+	gmem_vm_free(gvm);
+	gmem_unpoison(pfn);
+}
+
 /*
  * The host kernel stumbles over a private page, as it has a reference that is older
  * than the donation. EL2 wipes the page and takes it from the guest, which does not
@@ -676,6 +699,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(fail_relocate_again),
 	GMEM_TEST(source_is_wiped),
 	GMEM_TEST(memory_failure),
+	GMEM_TEST(soft_offline),
 	GMEM_TEST(host_access),
 	GMEM_TEST(host_access_punch),
 	GMEM_TEST_T(many_moves, 600),

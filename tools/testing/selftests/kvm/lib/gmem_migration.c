@@ -1292,6 +1292,13 @@ void gmem_unpoison(u64 pfn)
 	gmem_write_ulong("/sys/kernel/debug/hwpoison/unpoison-pfn", pfn);
 }
 
+/* Move what is on the page elsewhere, and take the page out of use. */
+bool gmem_soft_offline(u64 pfn)
+{
+	return gmem_write_ulong("/sys/devices/system/memory/soft_offline_page",
+				pfn * SZ_4K);
+}
+
 bool gmem_fail_function(const char *function, int retval, unsigned int percent)
 {
 	char path[256], value[24];
