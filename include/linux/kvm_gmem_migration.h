@@ -14,8 +14,9 @@
 /**
  * enum kvm_gmem_backend - how the guest_memfd pages of a VM are relocated
  * @KVM_GMEM_BACKEND_NONE: Not at all, the memory is unmovable.
- * @KVM_GMEM_BACKEND_COPY: Unmapped from the guest, copied by the kernel and
- *	faulted in again. For memory that the host may read.
+ * @KVM_GMEM_BACKEND_COPY: Copied by the kernel, and unless it can be copied in place
+ *	unmapped from the guest before and faulted in again. For memory that the
+ *	host may read.
  * @KVM_GMEM_BACKEND_PKVM: By the pKVM hypervisor at EL2.
  * @KVM_GMEM_BACKEND_SNP: By the SEV-SNP firmware.
  * @KVM_GMEM_BACKEND_TDX: By the TDX module.
@@ -60,7 +61,9 @@ struct kvm_gmem_migration {
  * kvm_arch_gmem_backend() - Which backend relocates the pages of a VM.
  * @kvm: The VM.
  *
- * The answer never changes. A VM that turns out to have no backend before it has
+ * The answer never changes, but to KVM_GMEM_BACKEND_NONE where firmware turns out
+ * not to know how: nothing moves from then on, and new guest_memfds are as without
+ * migration. A VM that turns out to have no backend before it has
  * run is one for kvm_gmem_disable_migration().
  */
 enum kvm_gmem_backend kvm_arch_gmem_backend(struct kvm *kvm);

@@ -409,13 +409,17 @@ bool sev_gmem_guest_owned(kvm_pfn_t pfn)
  * sev_gmem_backend() - kvm_arch_gmem_backend() of encrypted guests on AMD.
  * @kvm: The VM. Its policy is not known before SNP_LAUNCH_START, and neither
  *	does it have any private page then.
+ *
+ * None any more once the firmware has turned out not to know SNP_PAGE_MOVE: memory
+ * that cannot move is not to be allocated where it should.
  */
 enum kvm_gmem_backend sev_gmem_backend(struct kvm *kvm)
 {
 	if (snp_model_governs(kvm))
 		return KVM_GMEM_BACKEND_SNP;
 
-	if (kvm->arch.vm_type != KVM_X86_SNP_VM)
+	if (kvm->arch.vm_type != KVM_X86_SNP_VM ||
+	    READ_ONCE(snp_page_move_missing))
 		return KVM_GMEM_BACKEND_NONE;
 
 	if (READ_ONCE(to_kvm_sev_info(kvm)->policy) &

@@ -224,13 +224,20 @@ static int tdx_gmem_relocate(struct kvm *kvm, struct kvm_gmem_migration *page)
 	return tdx_gmem_errno(err);
 }
 
+/* As others who use what it needs take no longer than a SEAMCALL each. */
+#define TDX_GMEM_WBINVD_TRIES	64
+
 /* The source is the host's, but for what the caches hold of it. */
 static void tdx_gmem_release(struct kvm *kvm, struct kvm_gmem_migration *page)
 {
 	const struct tdx_gmem_ops *ops = tdx_gmem_ops();
+	int tries = TDX_GMEM_WBINVD_TRIES;
 	u64 err;
 
-	err = ops->wbinvd((u16)to_kvm_tdx(kvm)->hkid, page->src);
+	do {
+		err = ops->wbinvd((u16)to_kvm_tdx(kvm)->hkid, page->src);
+	} while (tdx_operand_busy(err) && --tries);
+
 	if (err) {
 		tdx_gmem_report("TDH_PHYMEM_PAGE_WBINVD", err, 0, 0);
 		tdx_gmem_leak(page->src, "may still be in caches");
@@ -238,6 +245,20 @@ static void tdx_gmem_release(struct kvm *kvm, struct kvm_gmem_migration *page)
 	}
 
 	ops->reset(PFN_PHYS(page->src), PAGE_SIZE);
+}
+
+/**
+ * tdx_gmem_backend() - kvm_arch_gmem_backend() of TDs.
+ * @kvm: The VM, a TD.
+ *
+ * None any more once the TDX module has turned out not to know
+ * TDH.MEM.PAGE.RELOCATE: memory that cannot move is not to be allocated where it
+ * should.
+ */
+enum kvm_gmem_backend tdx_gmem_backend(struct kvm *kvm)
+{
+	return READ_ONCE(tdx_relocate_missing) ? KVM_GMEM_BACKEND_NONE :
+						 KVM_GMEM_BACKEND_TDX;
 }
 
 /**

@@ -37,6 +37,7 @@ struct tdx_gmem_ops {
 
 extern atomic_long_t tdx_gmem_nr_leaked;
 
+enum kvm_gmem_backend tdx_gmem_backend(struct kvm *kvm);
 void tdx_gmem_migrate(struct kvm_gmem_migration *m, unsigned int nr);
 
 #endif /* __KVM_X86_VMX_GMEM_MIGRATE_TDX_H */

@@ -755,7 +755,7 @@ static void test_4_writers(void)
 	run_writers(create_vm(4, test_pages, GMEM_MIGRATABLE_FLAGS));
 }
 
-static struct gmem_vm *create_two_slots(void)
+static void test_two_slots(void)
 {
 	struct gmem_vm_opts opts = {
 		.nr_vcpus = 2,
@@ -764,13 +764,8 @@ static struct gmem_vm *create_two_slots(void)
 		.two_slots = true,
 	};
 
-	return gmem_vm_create(&opts);
-}
-
-static void test_two_slots(void)
-{
 	require_migratable();
-	run_writers(create_two_slots());
+	run_writers(gmem_vm_create(&opts));
 }
 
 static void test_kcompactd(void)
@@ -1126,21 +1121,34 @@ static void test_shared_of_private_vm(void)
  * Races
  */
 
+/* A VM as @opts say, and if @private with private memory only. */
+static struct gmem_vm *create_raced(struct gmem_vm_opts *opts, bool private)
+{
+	require_migratable();
+	opts->nr_pages = test_pages;
+#ifdef __x86_64__
+	if (private) {
+		opts->private = true;
+		return create_sw_protected(opts);
+	}
+#endif
+	opts->flags = GMEM_MIGRATABLE_FLAGS;
+	return gmem_vm_create(opts);
+}
+
 static void test_punch_race(void)
 {
 	struct gmem_vm_opts opts = {
 		.nr_vcpus = 2,
-		.nr_pages = test_pages,
-		.flags = GMEM_MIGRATABLE_FLAGS,
 		.guest_code = gmem_guest_half,
 	};
 
-	require_migratable();
-	gmem_vm_punch_race(gmem_vm_create(&opts), move_seconds);
+	gmem_vm_punch_race(create_raced(&opts, false), move_seconds);
 }
 
-static void test_close_race(void)
+static void run_close_race(bool private)
 {
+	struct gmem_vm_opts opts = { .nr_vcpus = 2 };
 	time_t end = time(NULL) + move_seconds;
 	u64 moved = 0;
 	int i;
@@ -1148,8 +1156,7 @@ static void test_close_race(void)
 	require_migratable();
 	gmem_mover_start();
 	for (i = 0; i < 2 || (!moved && time(NULL) < end); i++) {
-		struct gmem_vm *gvm = create_vm(2, test_pages,
-						GMEM_MIGRATABLE_FLAGS);
+		struct gmem_vm *gvm = create_raced(&opts, private);
 
 		gmem_vm_fill(gvm);
 		moved += gmem_vm_close_race(gvm);
@@ -1159,8 +1166,9 @@ static void test_close_race(void)
 	gmem_assert_raced(moved);
 }
 
-static void test_vm_death_race(void)
+static void run_vm_death_race(bool private)
 {
+	struct gmem_vm_opts opts = { .nr_vcpus = 1 };
 	time_t end = time(NULL) + move_seconds;
 	u64 moved = 0;
 	int i;
@@ -1168,8 +1176,7 @@ static void test_vm_death_race(void)
 	require_migratable();
 	gmem_mover_start();
 	for (i = 0; i < 4 || (!moved && time(NULL) < end); i++) {
-		struct gmem_vm *gvm = create_vm(1, test_pages,
-						GMEM_MIGRATABLE_FLAGS);
+		struct gmem_vm *gvm = create_raced(&opts, private);
 
 		gmem_vm_fill(gvm);
 		moved += gmem_nr_migrated(gvm->vm);
@@ -1179,12 +1186,14 @@ static void test_vm_death_race(void)
 	gmem_assert_raced(moved);
 }
 
-static struct gmem_vm *create_victim(int arg)
+static struct gmem_vm *create_victim(int private)
 {
-	return create_vm(2, test_pages, GMEM_MIGRATABLE_FLAGS);
+	struct gmem_vm_opts opts = { .nr_vcpus = 2 };
+
+	return create_raced(&opts, private);
 }
 
-static void test_killed_race(void)
+static void run_killed_race(bool private)
 {
 	time_t end = time(NULL) + move_seconds;
 	u64 moved = 0;
@@ -1193,23 +1202,43 @@ static void test_killed_race(void)
 	require_migratable();
 	gmem_mover_start();
 	for (i = 0; i < 2 || (!moved && time(NULL) < end); i++)
-		moved += gmem_vm_kill(create_victim, 0, test_pages / 16, 5);
+		moved += gmem_vm_kill(create_victim, private, test_pages / 16, 5);
 	gmem_mover_stop();
 	gmem_assert_raced(moved);
 }
 
-/* The slot of one half of the file comes and goes, vCPUs use the other half. */
-static void test_memslot_race(void)
+/* Fill all pages, use those of the lower half, and find the others as they were. */
+static void guest_lower_half(u64 id, struct gmem_ctl *ctl)
 {
-	u64 half = test_pages / 2, size = half * SZ_4K, i, *mem;
-	time_t end = time(NULL) + move_seconds;
-	struct gmem_vm *gvm;
+	u64 half = ctl->nr_pages / 2, page, seq;
 
-	require_migratable();
-	gvm = create_two_slots();
-	gvm->ctl->nr_pages = half;
-	mem = gvm->mem + half * PAGE_WORDS;
-	gmem_fill_pattern(mem, 0, half);
+	gmem_guest_init(ctl);
+	for (page = 0; page < ctl->nr_pages; page++)
+		gmem_guest_write_page(ctl, id, page, 0, true);
+	GUEST_SYNC(GMEM_STAGE_FILLED);
+	for (seq = 0; !READ_ONCE(ctl->stop); seq++)
+		for (page = 0; page < half; page++) {
+			gmem_guest_check_page(ctl, id, page, seq, false);
+			gmem_guest_write_page(ctl, id, page, seq + 1, false);
+		}
+	for (page = 0; page < ctl->nr_pages; page++)
+		gmem_guest_check_page(ctl, id, page, page < half ? seq : 0, true);
+	GUEST_SYNC(GMEM_STAGE_VERIFIED);
+}
+
+/* The slot of one half of the file comes and goes, vCPUs use the other half. */
+static void run_memslot_race(bool private)
+{
+	struct gmem_vm_opts opts = {
+		.nr_vcpus = 2,
+		.two_slots = true,
+		.guest_code = guest_lower_half,
+	};
+	u64 half = test_pages / 2, size = half * SZ_4K, i, *mem;
+	struct gmem_vm *gvm = create_raced(&opts, private);
+	time_t end = time(NULL) + move_seconds;
+
+	mem = (gvm->mem ?: gvm->shared) + half * PAGE_WORDS;
 	gmem_vm_fill(gvm);
 	gmem_vm_start(gvm);
 	gmem_mover_start();
@@ -1224,9 +1253,24 @@ static void test_memslot_race(void)
 	gmem_mover_stop();
 	gmem_vm_stop(gvm);
 	gmem_assert_raced(gmem_nr_migrated(gvm->vm));
-	gmem_check_pattern(mem, 0, half);
 	gmem_vm_free(gvm);
 }
+
+#define RACE(name)						\
+static void test_##name(void)					\
+{								\
+	run_##name(false);					\
+}								\
+								\
+static void __maybe_unused test_private_##name(void)		\
+{								\
+	run_##name(true);					\
+}
+
+RACE(close_race)
+RACE(vm_death_race)
+RACE(killed_race)
+RACE(memslot_race)
 
 /*
  * Failures
@@ -1417,6 +1461,10 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(memory_offline_of_guest),
 	GMEM_TEST(shared_of_private_vm),
 	GMEM_TEST(conversion_race),
+	GMEM_TEST(private_close_race),
+	GMEM_TEST(private_vm_death_race),
+	GMEM_TEST(private_killed_race),
+	GMEM_TEST(private_memslot_race),
 #endif
 	GMEM_TEST(punch_race),
 	GMEM_TEST(close_race),

@@ -884,10 +884,14 @@ static void snp_test_unsupported(struct kunit *test)
 	t->model.faults[SNP_MODEL_PAGE_MOVE].ret = -EIO;
 	t->model.faults[SNP_MODEL_PAGE_MOVE].error = SEV_RET_INVALID_COMMAND;
 
+	KUNIT_EXPECT_EQ(test, sev_gmem_backend(&t->vms[0]->kvm),
+			KVM_GMEM_BACKEND_SNP);
 	KUNIT_EXPECT_EQ(test, snp_test_migrate_one(test), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, t->zapped, 1U);
 	KUNIT_EXPECT_EQ(test, snp_test_migrate_one(test), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, t->zapped, 1U);
+	KUNIT_EXPECT_EQ(test, sev_gmem_backend(&t->vms[0]->kvm),
+			KVM_GMEM_BACKEND_NONE);
 	snp_test_expect_sound(test);
 }
 

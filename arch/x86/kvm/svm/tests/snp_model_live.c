@@ -10,6 +10,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": SNP model: " fmt
 
+#include <linux/cc_platform.h>
 #include <linux/debugfs.h>
 #include <linux/init.h>
 #include <linux/kvm_host.h>
@@ -304,6 +305,11 @@ static int __init snp_model_live_init(void)
 
 	if (!kvm_gmem_model_is("snp"))
 		return 0;
+	/* Its guests would be taken for the model's. */
+	if (cc_platform_has(CC_ATTR_HOST_SEV_SNP)) {
+		pr_err("not on a machine that has SEV-SNP itself\n");
+		return -EBUSY;
+	}
 
 	m = vzalloc(sizeof(*m));
 	if (!m)

@@ -761,10 +761,12 @@ static void tdx_test_no_relocation(struct kunit *test)
 	dst = tdx_test_alloc(test);
 	tdx_test_reset_calls(t);
 
+	KUNIT_EXPECT_EQ(test, tdx_gmem_backend(vm->kvm), KVM_GMEM_BACKEND_TDX);
 	tdx_model_fail(&t->model, TDX_MODEL_RELOCATE,
 		       TDX_OPERAND_INVALID | TDX_OPERAND_ID_RAX, 0, 1);
 	KUNIT_EXPECT_EQ(test, tdx_test_move(vm, 0, src, tdx_model_pfn(dst)),
 			-EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, tdx_gmem_backend(vm->kvm), KVM_GMEM_BACKEND_NONE);
 	KUNIT_EXPECT_EQ(test, t->model.calls[TDX_MODEL_UNBLOCK], 1U);
 	tdx_test_expect_stayed(test, vm, 0, src, dst, TDX_SEPT_PRESENT);
 
@@ -882,8 +884,16 @@ static void tdx_test_wbinvd_fails(struct kunit *test)
 	src = tdx_test_give(test, vm, 0, *state);
 	dst = tdx_test_alloc(test);
 
-	tdx_model_fail(&t->model, TDX_MODEL_WBINVD, TDX_OPERAND_BUSY, 0, 1);
+	/* Not if it is busy for a moment, but if it is for good. */
+	tdx_model_fail(&t->model, TDX_MODEL_WBINVD, TDX_OPERAND_BUSY, 0, 2);
 	KUNIT_EXPECT_EQ(test, tdx_test_move(vm, 0, src, tdx_model_pfn(dst)), 0);
+	tdx_test_expect_moved(test, vm, 0, src, dst, *state);
+
+	src = dst;
+	dst = tdx_test_alloc(test);
+	tdx_model_fail(&t->model, TDX_MODEL_WBINVD, TDX_OPERAND_BUSY, 0, UINT_MAX);
+	KUNIT_EXPECT_EQ(test, tdx_test_move(vm, 0, src, tdx_model_pfn(dst)), 0);
+	tdx_model_fail(&t->model, TDX_MODEL_WBINVD, 0, 0, 0);
 	tdx_test_expect_at(test, vm, 0, dst, *state);
 	KUNIT_EXPECT_TRUE(test, tdx_test_leaked(src));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&tdx_gmem_nr_leaked),
