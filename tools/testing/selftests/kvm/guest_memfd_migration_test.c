@@ -1149,7 +1149,7 @@ static void test_punch_race(void)
 static void run_close_race(bool private)
 {
 	struct gmem_vm_opts opts = { .nr_vcpus = 2 };
-	time_t end = time(NULL) + move_seconds;
+	time_t end = time(NULL) + FORCE_SECONDS;
 	u64 moved = 0;
 	int i;
 
@@ -1169,7 +1169,7 @@ static void run_close_race(bool private)
 static void run_vm_death_race(bool private)
 {
 	struct gmem_vm_opts opts = { .nr_vcpus = 1 };
-	time_t end = time(NULL) + move_seconds;
+	time_t end = time(NULL) + FORCE_SECONDS;
 	u64 moved = 0;
 	int i;
 
@@ -1195,7 +1195,7 @@ static struct gmem_vm *create_victim(int private)
 
 static void run_killed_race(bool private)
 {
-	time_t end = time(NULL) + move_seconds;
+	time_t end = time(NULL) + FORCE_SECONDS;
 	u64 moved = 0;
 	int i;
 
@@ -1257,20 +1257,20 @@ static void run_memslot_race(bool private)
 }
 
 #define RACE(name)						\
-static void test_##name(void)					\
+static void test_##name##_race(void)				\
 {								\
-	run_##name(false);					\
+	run_##name##_race(false);				\
 }								\
 								\
 static void __maybe_unused test_private_##name(void)		\
 {								\
-	run_##name(true);					\
+	run_##name##_race(true);				\
 }
 
-RACE(close_race)
-RACE(vm_death_race)
-RACE(killed_race)
-RACE(memslot_race)
+RACE(close)
+RACE(vm_death)
+RACE(killed)
+RACE(memslot)
 
 /*
  * Failures
@@ -1461,10 +1461,10 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(memory_offline_of_guest),
 	GMEM_TEST(shared_of_private_vm),
 	GMEM_TEST(conversion_race),
-	GMEM_TEST(private_close_race),
-	GMEM_TEST(private_vm_death_race),
-	GMEM_TEST(private_killed_race),
-	GMEM_TEST(private_memslot_race),
+	GMEM_TEST(private_close),
+	GMEM_TEST(private_vm_death),
+	GMEM_TEST(private_killed),
+	GMEM_TEST(private_memslot),
 #endif
 	GMEM_TEST(punch_race),
 	GMEM_TEST(close_race),
