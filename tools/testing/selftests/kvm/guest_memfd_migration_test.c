@@ -1369,15 +1369,6 @@ static void test_memory_failure_race(void)
 	unpoison_all();
 }
 
-static void soft_offline(u64 pfn)
-{
-	TEST_ASSERT(gmem_soft_offline(pfn), "Cannot soft offline pfn %#lx, errno %d",
-		    pfn, errno);
-	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
-		    "pfn %#lx is not poisoned", pfn);
-	gmem_unpoison(pfn);
-}
-
 /* A page that is about to fail is replaced, whether someone has it mapped or not. */
 static void test_soft_offline(void)
 {
@@ -1391,13 +1382,15 @@ static void test_soft_offline(void)
 	unmapped = gmem_pfn(page + PAGE_WORDS);
 	TEST_ASSERT(!madvise(page + PAGE_WORDS, SZ_4K, MADV_DONTNEED),
 		    "Cannot unmap a page, errno %d", errno);
-	soft_offline(mapped);
-	soft_offline(unmapped);
+	gmem_soft_offline(mapped);
+	gmem_soft_offline(unmapped);
 	gmem_check_pattern(f.mem, 0, f.nr);
 	TEST_ASSERT(gmem_pfn(page) != mapped &&
 		    gmem_pfn(page + PAGE_WORDS) != unmapped,
 		    "A page is where it was");
 	gfile_free(&f);
+	gmem_unpoison(mapped);
+	gmem_unpoison(unmapped);
 }
 
 static void run_failing(const char *function, int retval, unsigned int percent)

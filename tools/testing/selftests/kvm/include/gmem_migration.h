@@ -206,7 +206,7 @@ void gmem_vm_fail_moves(struct gmem_vm *gvm, const char *function, int retval,
 			unsigned int percent);
 void gmem_vm_move_again(struct gmem_vm *gvm);
 void gmem_unpoison(u64 pfn);
-bool gmem_soft_offline(u64 pfn);
+void gmem_soft_offline(u64 pfn);
 
 /* The signal that reading @addr raises, or zero, with its si_code. */
 int gmem_read_signal(const u64 *addr, u64 *value, int *si_code);

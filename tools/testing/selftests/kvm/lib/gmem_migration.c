@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/kernel-page-flags.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -1293,10 +1294,13 @@ void gmem_unpoison(u64 pfn)
 }
 
 /* Move what is on the page elsewhere, and take the page out of use. */
-bool gmem_soft_offline(u64 pfn)
+void gmem_soft_offline(u64 pfn)
 {
-	return gmem_write_ulong("/sys/devices/system/memory/soft_offline_page",
-				pfn * SZ_4K);
+	TEST_ASSERT(gmem_write_ulong("/sys/devices/system/memory/soft_offline_page",
+				     pfn * SZ_4K),
+		    "Cannot soft offline pfn %#lx, errno %d", pfn, errno);
+	TEST_ASSERT(gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON),
+		    "pfn %#lx is not poisoned", pfn);
 }
 
 bool gmem_fail_function(const char *function, int retval, unsigned int percent)
