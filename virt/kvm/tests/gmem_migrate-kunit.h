@@ -1103,10 +1103,15 @@ static void gmem_test_flags(struct kunit *test)
 {
 	struct gmem_test *t = test->priv;
 	struct gmem_test_vm *vm = &t->vms[0];
+	struct kvm_create_guest_memfd args = {
+		.size = PAGE_SIZE,
+		.flags = GUEST_MEMFD_FLAG_MIGRATABLE,
+	};
 
 	vm->backend = KVM_GMEM_BACKEND_NONE;
 	KUNIT_EXPECT_EQ(test, kvm_gmem_migration_flags(vm->kvm), 0ULL);
 	KUNIT_EXPECT_EQ(test, kvm_gmem_migration_flags(NULL), 0ULL);
+	KUNIT_EXPECT_EQ(test, kvm_gmem_create(vm->kvm, &args), -EINVAL);
 
 	vm->backend = KVM_GMEM_BACKEND_PKVM;
 	KUNIT_EXPECT_EQ(test, kvm_gmem_migration_flags(vm->kvm),
@@ -1115,6 +1120,7 @@ static void gmem_test_flags(struct kunit *test)
 	/* Whatever the backend is. */
 	vm->kvm->gmem_migration_disabled = true;
 	KUNIT_EXPECT_EQ(test, kvm_gmem_migration_flags(vm->kvm), 0ULL);
+	KUNIT_EXPECT_EQ(test, kvm_gmem_create(vm->kvm, &args), -EINVAL);
 }
 
 static void gmem_test_expect_movable_of(struct kunit *test,

@@ -290,6 +290,21 @@ static void test_module_parameter(void)
 	gfile_free(&f);
 }
 
+/* What people read. */
+static u64 debugfs_moved(struct kvm_vm *vm)
+{
+	char path[128];
+	u64 value = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/gmem_migrated",
+		 getpid(), vm->fd);
+	f = fopen(path, "r");
+	TEST_ASSERT(f && fscanf(f, "%lu", &value) == 1, "Cannot read %s", path);
+	fclose(f);
+	return value;
+}
+
 static void test_compact_memory(void)
 {
 	struct gfile f;
@@ -304,6 +319,9 @@ static void test_compact_memory(void)
 	TEST_ASSERT(moved, "Not one of %lu pages moved", f.nr);
 	TEST_ASSERT(stat >= moved, "gmem_migrated is %lu, %lu pages moved",
 		    stat, moved);
+	TEST_ASSERT(access("/sys/kernel/debug/kvm", F_OK) ||
+		    debugfs_moved(f.vm) >= stat, "debugfs has fewer than %lu",
+		    stat);
 	gmem_check_pattern(f.mem, 0, f.nr);
 	gfile_free(&f);
 }

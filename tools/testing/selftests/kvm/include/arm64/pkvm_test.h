@@ -50,16 +50,28 @@ static inline void require_pkvm_gmem(void)
 		__VA_ARGS__						\
 	})
 
-/* What stock gives a host that reads a page which the guest keeps private. */
+/*
+ * What stock gives a host that reads a page which the guest keeps private, and one
+ * that has a system call read it.
+ */
 static inline void pkvm_assert_private(struct gmem_vm *gvm, u64 page)
 {
-	int code, sig;
+	int code, sig, fds[2];
+	ssize_t n;
 	u64 v = 0;
 
 	sig = gmem_read_signal(gvm->mem + page * PAGE_WORDS, &v, &code);
 	TEST_ASSERT(sig == SIGSEGV && code == SEGV_ACCERR,
 		    "Host read of private page %lu: signal %d code %d value %lx, not SIGSEGV/SEGV_ACCERR",
 		    page, sig, code, v);
+
+	TEST_ASSERT(!pipe(fds), "pipe() failed");
+	n = write(fds[1], gvm->mem + page * PAGE_WORDS, sizeof(v));
+	TEST_ASSERT(n == -1 && errno == EFAULT,
+		    "write() of private page %lu: %zd, errno %d, not -1, EFAULT",
+		    page, n, errno);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 #endif /* SELFTEST_KVM_PKVM_TEST_H */
