@@ -220,6 +220,8 @@ struct json *buddy_json(void)
 			buddy_unusable(&buddy, HPAGE_ORDER));
 	json_add_number(out, "extfrag_order9",
 			buddy_extfrag(&buddy, HPAGE_ORDER));
+	json_add_number(out, "extfrag_order10",
+			buddy_extfrag(&buddy, HPAGE_ORDER + 1));
 	json_add_number(out, "pcp_pages", zones.pcp_pages);
 
 	orders = json_add(out, "free_blocks", json_array());
@@ -231,9 +233,12 @@ struct json *buddy_json(void)
 				     buddy_share_from(&buddy, order + 1)));
 	}
 
-	/* The kernel's own words, beside the figure above. */
+	/* The kernel's own words, beside the figures above. */
 	extfrag = read_text("/sys/kernel/debug/extfrag/unusable_index");
 	if (extfrag)
 		json_add_string(out, "kernel_unusable_index", extfrag);
+	extfrag = read_text("/sys/kernel/debug/extfrag/extfrag_index");
+	if (extfrag)
+		json_add_string(out, "kernel_extfrag_index", extfrag);
 	return out;
 }

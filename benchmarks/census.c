@@ -22,6 +22,9 @@
 
 #define CHUNK		8192
 
+/* Not worth a block: an eighth of one. */
+#define FEW_PAGES	(HPAGE_PAGES / 8)
+
 void pfn_set_init(struct pfn_set *set, uint64_t start_pfn, uint64_t end_pfn)
 {
 	set->start_pfn = start_pfn;
@@ -195,7 +198,7 @@ struct json *census_json(const struct pfn_set *guest, char guest_letter,
 			 bool gmem, const struct pfn_set *not_guest)
 {
 	uint64_t total[256] = { 0 }, free_blocks = 0, mixed = 0, b;
-	uint64_t spoiled_private = 0, spoiled_other = 0, spoiling = 0;
+	uint64_t spoiled_private = 0, spoiled_few = 0, spoiled_other = 0, spoiling = 0;
 	uint64_t first = guest->start_pfn & ~(HPAGE_PAGES - 1);
 	uint64_t end = guest->start_pfn + guest->nr_pfns;
 	uint64_t nr_blocks = (end - first + HPAGE_PAGES - 1) / HPAGE_PAGES;
@@ -229,6 +232,8 @@ struct json *census_json(const struct pfn_set *guest, char guest_letter,
 		/* What is not theirs in there is no good for anything large. */
 		if (count[BLOCK_FREE] + count[BLOCK_MOVABLE]) {
 			spoiled_private += !!count[BLOCK_PRIVATE];
+			spoiled_few += count[BLOCK_PRIVATE] &&
+				       count[BLOCK_PRIVATE] <= FEW_PAGES;
 			spoiling += count[BLOCK_PRIVATE];
 			spoiled_other += !!count[BLOCK_OTHER];
 		}
@@ -242,6 +247,7 @@ struct json *census_json(const struct pfn_set *guest, char guest_letter,
 	json_add_number(out, "free_blocks", free_blocks);
 	json_add_number(out, "mixed_blocks", mixed);
 	json_add_number(out, "spoiled_private", spoiled_private);
+	json_add_number(out, "spoiled_few", spoiled_few);
 	json_add_number(out, "spoiled_other", spoiled_other);
 	json_add_number(out, "spoiling_private", spoiling);
 	json_add_string(out, "letters", letters);

@@ -10,60 +10,74 @@
 #include "compact.h"
 #include "group.h"
 
-/* /proc/PID/stat of the first kcompactd; -1 where there is none. */
-static int open_kcompactd(void)
+#define MAX_NODES	64
+
+/* /proc/PID/stat of the kcompactds, of which each node has one; returns how many. */
+static int open_kcompactds(int fds[MAX_NODES])
 {
 	glob_t procs;
-	int fd = -1;
+	int nr = 0;
 	size_t i;
 
 	if (glob("/proc/[0-9]*/stat", 0, NULL, &procs))
-		return -1;
-	for (i = 0; i < procs.gl_pathc && fd < 0; i++) {
+		return 0;
+	for (i = 0; i < procs.gl_pathc && nr < MAX_NODES; i++) {
 		char *text = read_text(procs.gl_pathv[i]);
 
-		if (text && strstr(text, "(kcompactd"))
-			fd = open(procs.gl_pathv[i], O_RDONLY | O_CLOEXEC);
+		if (text && strstr(text, "(kcompactd")) {
+			fds[nr] = open(procs.gl_pathv[i], O_RDONLY | O_CLOEXEC);
+			nr += fds[nr] >= 0;
+		}
 		free(text);
 	}
 	globfree(&procs);
-	return fd;
+	return nr;
 }
 
-/* Sleeping, as its stat says behind its name. */
-static bool kcompactd_sleeps(int fd)
+static void close_all(const int *fds, int nr)
+{
+	while (nr)
+		close(fds[--nr]);
+}
+
+/* What its stat says behind its name, which may have blanks in it; "" at its end. */
+static const char *kcompactd_stat(int fd)
 {
 	static char text[512];
 	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 	char *p;
 
-	if (n <= 0)
-		return true;
-	text[n] = '\0';
+	text[n > 0 ? n : 0] = '\0';
 	p = strrchr(text, ')');
-	return p && p[1] && p[2] == 'S';
+	return p ? p + 1 : "";
+}
+
+static bool all_sleep(const int *fds, int nr)
+{
+	const char *stat;
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		stat = kcompactd_stat(fds[i]);
+		if (*stat && stat[1] != 'S')
+			return false;
+	}
+	return true;
 }
 
 double kcompactd_cpu_seconds(void)
 {
-	unsigned long user = 0, system = 0;
-	int fd = open_kcompactd();
-	char text[512], *p;
-	ssize_t n = -1;
+	unsigned long user, system, ticks = 0;
+	int fds[MAX_NODES], nr = open_kcompactds(fds), i;
 
-	if (fd >= 0) {
-		n = read(fd, text, sizeof(text) - 1);
-		close(fd);
-	}
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	p = strrchr(text, ')');
 	/* The 14th and the 15th word of it all; the name is the second. */
-	if (!p || sscanf(p + 1, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu",
-			 &user, &system) != 2)
-		return 0;
-	return (double)(user + system) / sysconf(_SC_CLK_TCK);
+	for (i = 0; i < nr; i++)
+		if (sscanf(kcompactd_stat(fds[i]),
+			   "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu",
+			   &user, &system) == 2)
+			ticks += user + system;
+	close_all(fds, nr);
+	return (double)ticks / sysconf(_SC_CLK_TCK);
 }
 
 static uint64_t kcompactd_work(int fd)
@@ -98,26 +112,25 @@ static uint64_t kcompactd_work(int fd)
  */
 bool compact_by_kcompactd(void)
 {
-	int stat = open_kcompactd();
+	int fds[MAX_NODES], nr = open_kcompactds(fds);
 	int vmstat = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
 	uint64_t work, last = kcompactd_work(vmstat);
 	double end = now_seconds() + STALL_SECONDS;
 	int quiet = 0;
 	bool ok;
 
-	ok = stat >= 0 && vmstat >= 0 &&
+	ok = nr && vmstat >= 0 &&
 	     !write_setting("/proc/sys/vm/compaction_proactiveness", "100");
 	while (ok && quiet < 8 && now_seconds() < end) {
 		sleep_ms(250);
 		work = kcompactd_work(vmstat);
-		quiet = work == last && kcompactd_sleeps(stat) ? quiet + 1 : 0;
+		quiet = work == last && all_sleep(fds, nr) ? quiet + 1 : 0;
 		last = work;
 	}
 	write_setting("/proc/sys/vm/compaction_proactiveness", "0");
 	if (vmstat >= 0)
 		close(vmstat);
-	if (stat >= 0)
-		close(stat);
+	close_all(fds, nr);
 	return ok && quiet == 8;
 }
 

@@ -180,9 +180,32 @@ static bool is_missed(const struct comparison *c)
 /* Where nothing varies, every difference is significant, and few matter. */
 #define MIN_PERCENT	0.1
 
+/*
+ * Less is none: what comes in such steps, or lies around zero, may well be the same
+ * in a few runs, and many percent more in the next.
+ */
+static double resolution(const char *unit)
+{
+	static const struct {
+		const char *unit;
+		double least;
+	} of[] = {
+		{ "pages", 16 }, { "blocks", 2 }, { "times", 2 },
+		/* CPU time comes in ticks. */
+		{ "s", 0.05 },
+		{ "1/page", 0.05 }, { "ns/page", 50 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(of); i++)
+		if (!strcmp(of[i].unit, unit))
+			return of[i].least;
+	return 0;
+}
+
 static void judge(struct compare *cmp, struct comparison *c)
 {
-	double base;
+	double base, apart;
 
 	c->a.mean = stats_mean(c->a.values, c->a.nr);
 	c->b.mean = stats_mean(c->b.values, c->b.nr);
@@ -195,6 +218,7 @@ static void judge(struct compare *cmp, struct comparison *c)
 		return;
 	}
 
+	apart = fabs(c->b.mean - c->a.mean);
 	c->difference = c->b.mean - c->a.mean;
 	/* Of nothing, or of noise, every change is infinitely many percent. */
 	base = fabs(c->a.mean) > c->a.deviation ? fabs(c->a.mean) : 0;
@@ -204,7 +228,7 @@ static void judge(struct compare *cmp, struct comparison *c)
 	c->significant = c->p >= 0 && c->p < cmp->alpha;
 
 	if (c->better == BETTER_NONE || !c->significant ||
-	    fabs(c->difference) < MIN_PERCENT)
+	    fabs(c->difference) < MIN_PERCENT || apart < resolution(c->unit))
 		return;
 	c->verdict = (c->difference > 0) == (c->better == BETTER_HIGHER) ? 1 : -1;
 	if (c->verdict < 0 && fabs(c->difference) > cmp->threshold) {
@@ -218,6 +242,7 @@ bool compare_sets(struct compare *cmp, const struct result_set *a,
 {
 	bool variants = !result_set_uniform(a) || !result_set_uniform(b);
 	struct comparison *c;
+	bool common = false;
 	size_t i;
 
 	if (!all_same_conditions(cmp, a, b, variants))
@@ -228,8 +253,13 @@ bool compare_sets(struct compare *cmp, const struct result_set *a,
 	for (i = 0; i < b->nr_runs; i++)
 		if (!add_run(cmp, b->runs[i], variants, true))
 			return false;
-	for (c = cmp->first; c; c = c->next)
+	for (c = cmp->first; c; c = c->next) {
 		judge(cmp, c);
+		common |= c->a.nr && c->b.nr;
+	}
+	/* Runs that failed are said to have, as they may be all. */
+	if (!common && !cmp->nr_failed)
+		return cannot(cmp, b->name, "has no figure that A has");
 	return true;
 }
 

@@ -417,11 +417,11 @@ static void put_distributions(struct page *page, const struct table *t)
 		 "Distributions: how large a share takes longer than so many microseconds (run 1, both axes logarithmic)");
 }
 
-static void put_cell(FILE *out, const struct comparison *c, bool base)
+static void put_cell(FILE *out, const struct comparison *c, const char *variant, bool base)
 {
 	const struct samples *s = base ? &c->a : &c->b;
 
-	fprintf(out, "<td%s>", base || !c->verdict ? "" : c->verdict > 0 ?
+	fprintf(out, "<td data-v=\"%s\"%s>", variant, base || !c->verdict ? "" : c->verdict > 0 ?
 		" class=\"better\"" : " class=\"worse\"");
 	if (!s->nr) {
 		fputs("&ndash;</td>", out);
@@ -459,9 +459,10 @@ static void put_row(struct page *page, const struct table *t,
 	for (i = 0; i < t->variants.nr; i++) {
 		c = table_cell(t, i, figure);
 		if (c)
-			put_cell(page->out, c, !i);
+			put_cell(page->out, c, t->variants.name[i], !i);
 		else
-			fputs("<td>&ndash;</td>", page->out);
+			fprintf(page->out, "<td data-v=\"%s\">&ndash;</td>",
+				t->variants.name[i]);
 	}
 	fputs("</tr>\n", page->out);
 }
@@ -480,6 +481,20 @@ static void put_table(struct page *page, const struct table *t, bool all)
 		if (all || table_shows(t, t->figures.name[i]))
 			put_row(page, t, t->figures.name[i]);
 	fputs("</table></div>\n", page->out);
+}
+
+static void put_agreement(struct page *page, const struct table *t)
+{
+	char text[TABLE_TEXT];
+	int v;
+
+	for (v = 0; v < t->variants.nr; v++) {
+		if (!table_agreement(t, v, text))
+			continue;
+		fputs("<p>On this clock, ", page->out);
+		put_text(page->out, text);
+		fputs(".</p>\n", page->out);
+	}
 }
 
 static void put_failures(struct page *page, const char *scenario)
@@ -521,6 +536,7 @@ static void put_scenario(struct page *page, const char *scenario)
 		json_get_string(run, "clock"), json_get_number(machine, "cpus", 0),
 		json_get_number(machine, "memory_mib", 0));
 	put_table(page, t, false);
+	put_agreement(page, t);
 	put_success(page, t);
 	put_curves(page, t);
 	for (i = 0; i < t->variants.nr; i++)
@@ -550,9 +566,10 @@ static void put_head(struct page *page, const struct names *scenarios)
 	      "table { border-collapse: collapse; font-size: 90%; }\n"
 	      "th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; white-space: nowrap; }\n"
 	      "tr th:first-child { text-align: left; font-weight: normal; position: sticky; left: 0; background: #fff; }\n"
-	      /* On a phone a figure's name is above its values. */
-	      "@media (max-width: 40em) { img { min-width: 0; } tr { display: flex; flex-wrap: wrap; border-bottom: 1px solid #ddd; }\n"
-	      "th, td { flex: 1 0 4em; border: 0; padding: .1em .3em; white-space: normal; } tr th:first-child { flex: 1 0 100%; box-sizing: border-box; position: static; } }\n"
+	      /* On a phone a figure's name is above its values, and a variant's each value. */
+	      "@media (max-width: 40em) { img { min-width: 34em; } tr { display: flex; flex-wrap: wrap; border-bottom: 1px solid #ddd; }\n"
+	      "th, td { flex: 1 0 4em; border: 0; padding: .1em .3em; white-space: normal; } tr th:first-child { flex: 1 0 100%; box-sizing: border-box; position: static; }\n"
+	      "tr:first-child { display: none; } td::before { content: attr(data-v); display: block; color: #555; font-size: 75%; } }\n"
 	      ".better { background: #dcefdc; } .worse { background: #fbdcdc; }\n"
 	      ".f { background: #dcefdc; } .p { background: #c62828; } .m { background: #1565c0; } .k { background: #5f6368; }\n"
 	      ".key { display: inline-block; width: 1em; height: 1em; vertical-align: -.15em; margin: 0 .3em 0 1em; }\n"

@@ -286,9 +286,9 @@ static void test_stats(void)
 }
 
 /* A set of @nr runs with one figure each. */
-static void make_set(struct result_set *set, const char *variant,
-		     const char *figure, enum better better,
-		     const double *values, size_t nr)
+static void make_set_of(struct result_set *set, const char *variant,
+			const char *figure, const char *unit, enum better better,
+			const double *values, size_t nr)
 {
 	size_t i;
 
@@ -297,15 +297,23 @@ static void make_set(struct result_set *set, const char *variant,
 		struct json *run = result_new("s", variant, i);
 
 		json_add_string(run, "clock", "instructions");
-		result_figure(run, figure, "ns", better, values[i]);
+		result_figure(run, figure, unit, better, values[i]);
 		result_set_add(set, run);
 	}
+}
+
+static void make_set(struct result_set *set, const char *variant,
+		     const char *figure, enum better better,
+		     const double *values, size_t nr)
+{
+	make_set_of(set, variant, figure, "ns", better, values, nr);
 }
 
 static void test_compare(void)
 {
 	static const double low[] = { 99, 100, 101 }, high[] = { 119, 120, 121 };
 	static const double wide[] = { 50, 100, 210 }, noise[] = { -1, 0, 2 };
+	static const double one[] = { 1, 1 }, two[] = { 2, 2 };
 	static const double exact[] = { 6411, 6411 }, nearly[] = { 6412, 6412 };
 	struct result_set a, b;
 	struct compare cmp = { .alpha = 0.05, .threshold = 5 };
@@ -409,6 +417,22 @@ static void test_compare(void)
 	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
 	check(!compare_sets(&cmp, &a, &b) && strstr(cmp.error, "machines"),
 	      "nor other architectures");
+
+	make_set(&b, "x", "g", BETTER_LOWER, low, 3);
+	make_set(&a, "x", "f", BETTER_LOWER, low, 3);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(!compare_sets(&cmp, &a, &b) && strstr(cmp.error, "no figure"),
+	      "nor what has nothing in common");
+
+	make_set_of(&a, "x", "f", "pages", BETTER_LOWER, one, 2);
+	make_set_of(&b, "x", "f", "pages", BETTER_LOWER, two, 2);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(compare_sets(&cmp, &a, &b) && cmp.first->significant &&
+	      !cmp.nr_regressions, "two pages that failed are not twice as bad as one");
+	make_set_of(&b, "x", "f", "pages", BETTER_LOWER, high, 3);
+	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
+	check(compare_sets(&cmp, &a, &b) && cmp.nr_regressions == 1,
+	      "a hundred are worse than one");
 
 	make_set(&a, "x", "f", BETTER_LOWER, exact, 2);
 	make_set(&b, "x", "f", BETTER_LOWER, nearly, 2);

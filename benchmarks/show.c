@@ -3,7 +3,6 @@
  * gmem-bench show: a result set, for people: what each scenario wants to be
  * seen first, the variants side by side; all of it as JSON, or as a page.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,37 +71,15 @@ static void print_scenario(const struct table *t)
 			print_row(t, t->figures.name[i]);
 }
 
-/* Instructions between runs: what depends on addresses, and the like. */
-#define MAX_APART	10
-
 /* On the clock that counts instructions, runs agree, or something is not under control. */
-static void print_disagreements(const struct table *t)
+static void print_agreement(const struct table *t)
 {
-	const char *clock = json_get_string(table_any_run(t), "clock");
-	const struct samples *s;
-	double least, most;
-	int i, v;
-	size_t n;
+	char text[TABLE_TEXT];
+	int v;
 
-	if (!clock || strcmp(clock, "instructions"))
-		return;
-	for (i = 0; i < t->figures.nr; i++) {
-		const char *name = t->figures.name[i];
-		size_t len = strlen(name);
-
-		if (len < 4 || strcmp(name + len - 4, ".p50"))
-			continue;
-		for (v = 0; v < t->variants.nr; v++) {
-			s = table_samples(t, v, name);
-			for (n = 0, least = INFINITY, most = 0; s && n < s->nr; n++) {
-				least = fmin(least, s->values[n]);
-				most = fmax(most, s->values[n]);
-			}
-			if (most > least + MAX_APART)
-				printf("  runs of %s differ by %.0f ns in %s: not to the instruction\n",
-				       t->variants.name[v], most - least, name);
-		}
-	}
+	for (v = 0; v < t->variants.nr; v++)
+		if (table_agreement(t, v, text))
+			printf("  %s\n", text);
 }
 
 static void print_failures(const struct result_set *set)
@@ -221,7 +198,7 @@ int cmd_show(int argc, char **argv)
 	for (i = 0; i < scenarios.nr; i++) {
 		table_make(&table, &set, scenarios.name[i]);
 		print_scenario(&table);
-		print_disagreements(&table);
+		print_agreement(&table);
 		json_add(scenarios_json, NULL, scenario_json(&table));
 	}
 	/* And what they were made from, each run with all that it has read. */

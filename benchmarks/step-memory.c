@@ -22,12 +22,17 @@ static void reading_figures(struct run *r, const char *name,
 		  BETTER_LOWER },
 		{ "buddy", "extfrag_order9", "extfrag9", "index",
 		  BETTER_NONE },
+		{ "buddy", "extfrag_order10", "extfrag10", "index",
+		  BETTER_NONE },
 		{ "census", "free_blocks", "free_blocks", "blocks",
 		  BETTER_HIGHER },
 		{ "census", "mixed_blocks", "mixed_blocks", "blocks",
 		  BETTER_LOWER },
 		/* Blocks with free or movable pages, and one of these in them. */
 		{ "census", "spoiled_private", "with_private", "blocks",
+		  BETTER_LOWER },
+		/* And no more than an eighth of it. */
+		{ "census", "spoiled_few", "with_few_private", "blocks",
 		  BETTER_LOWER },
 		/* And how many of them all those have. */
 		{ "census", "spoiling_private", "spoiling", "pages",
@@ -119,7 +124,8 @@ void step_thp(struct run *r, const struct step *step)
 
 	contig_thp(&tries, atoi(step->argv[0]));
 	tries_figures(r, "thp", &tries);
-	figure(r, "thp", "stalls", "times", BETTER_LOWER,
+	/* Who gives up early has fewer. */
+	figure(r, "thp", "stalls", "times", BETTER_NONE,
 	       vmstat_value("compact_stall") - stalls);
 }
 
@@ -151,10 +157,9 @@ void step_hugetlb(struct run *r, const struct step *step)
 
 void step_cma(struct run *r, const struct step *step)
 {
-	uint64_t moved = vmstat_value("pgmigrate_success");
 	struct contig_tries tries;
+	uint64_t size, before;
 	char name[NAME_LEN];
-	uint64_t size;
 	int i;
 
 	for (i = 0; i < step->argc; i++) {
@@ -163,12 +168,13 @@ void step_cma(struct run *r, const struct step *step)
 			result_fail(r->result, "not a size: %s", step->argv[i]);
 			continue;
 		}
+		before = vmstat_value("pgmigrate_success");
 		contig_cma(&tries, size);
 		tries_figures(r, name, &tries);
+		figure(r, name, "moved", "pages", BETTER_NONE,
+		       vmstat_value("pgmigrate_success") - before);
 	}
 	contig_cma_free();
-	figure(r, "cma", "moved", "pages", BETTER_NONE,
-	       vmstat_value("pgmigrate_success") - moved);
 }
 
 void step_offline(struct run *r, const struct step *step)

@@ -54,12 +54,17 @@ static uint64_t wrong_pages(const char *mem, uint64_t nr)
 	return nr / 2 - right;
 }
 
-/* Returns how many pages of guest_memfd have moved, once or several times. */
-static uint64_t moves_figures(struct run *r, const char *kind)
+struct moves {
+	uint64_t pages;		/* of guest_memfd, once or several times */
+	double mean;		/* ns for each page of any kind */
+};
+
+static struct moves moves_figures(struct run *r, const char *kind)
 {
 	const struct mode *mode = r->group.mode;
 	bool guests = !strcmp(kind, "guests");
 	struct durations pages, folios;
+	struct moves moves = { 0 };
 	char name[NAME_LEN];
 
 	if (!trace_moves(&pages, &folios))
@@ -82,9 +87,11 @@ static uint64_t moves_figures(struct run *r, const char *kind)
 	    folios.nr < (pages.pages + pages.dropped) * 0.95)
 		result_fail(r->result, "guests: %zu of %llu pages that were moved were theirs",
 			    folios.nr, (unsigned long long)(pages.pages + pages.dropped));
+	moves.pages = folios.pages;
+	moves.mean = pages.nr ? durations_mean(&pages) : 0;
 	free(pages.ns);
 	free(folios.ns);
-	return folios.pages;
+	return moves;
 }
 
 /* What checking their memory has cost the guests, who stand still then. */
@@ -120,19 +127,24 @@ static struct pass pass_end(struct run *r, struct pass begin)
  * before, for each of those: the faults where the backend has to unmap them.
  */
 static void refault_figures(struct run *r, struct pass quiet, struct pass after,
-			    double pages)
+			    struct moves moves)
 {
 	/* The two passes are not of the same length. */
 	double times = after.pages / quiet.pages;
 	double ns = after.ns - quiet.ns * times;
 	double exits = after.exits - quiet.exits * times;
+	/* Of a process, it is not known which ones they were. */
+	double pages = moves.pages ? moves.pages : r->group.nr * r->group.pages;
 
 	figure(r, "refault", "quiet", "ns/page", BETTER_NONE,
 	       quiet.ns / quiet.pages);
-	figure(r, "refault", "time", "ns/page", BETTER_LOWER, ns / pages);
+	figure(r, "refault", "time", "ns/page", BETTER_NONE, ns / pages);
+	/* What a page costs that is moved, and used again. */
+	figure(r, "refault", "with_move", "ns", BETTER_LOWER,
+	       moves.mean + ns / pages);
 	if (!r->group.mode->vm)
 		return;
-	figure(r, "refault", "exits", "1/page", BETTER_LOWER, exits / pages);
+	figure(r, "refault", "exits", "1/page", BETTER_NONE, exits / pages);
 	/* Fewer are those of the clock. */
 	if (exits > pages / 10)
 		figure(r, "refault", "each", "ns", BETTER_NONE, ns / exits);
@@ -142,7 +154,8 @@ void step_moves(struct run *r, const struct step *step)
 {
 	const char *kind = step->argv[0];
 	struct pass quiet = { 0 }, begin = { 0 };
-	uint64_t size = 0, wrong, moved;
+	uint64_t size = 0, wrong;
+	struct moves moves;
 	char *mem = NULL;
 
 	if (!strcmp(kind, "guests")) {
@@ -175,11 +188,9 @@ void step_moves(struct run *r, const struct step *step)
 			    kind);
 	contig_sweep_cma();
 	undisturbed(false);
-	moved = moves_figures(r, kind);
+	moves = moves_figures(r, kind);
 	if (!mem) {
-		/* Of a process, it is not known which ones they were. */
-		refault_figures(r, quiet, pass_end(r, begin), moved ? moved :
-				r->group.nr * r->group.pages);
+		refault_figures(r, quiet, pass_end(r, begin), moves);
 		group_pause(&r->group, false);
 		return;
 	}

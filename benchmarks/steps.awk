@@ -28,13 +28,13 @@ BEGIN {
 	ns = $i * 1000
 
 	if (name in step) {
-		print step[name], ns
+		batch = batch step[name] " " ns "\n"
 		if (step[name] ~ /target|release/)
 			within += ns
 		if (step[name] ~ /switch|backend/)
 			parts += ns
 	} else if (name == "kvm_gmem_migrate_folio") {
-		print "lock", ns - parts
+		batch = batch "lock " ns - parts "\n"
 		within += ns
 		parts = 0
 		moves++
@@ -42,9 +42,11 @@ BEGIN {
 		isolate += ns
 	} else if (name == "migrate_pages") {
 		if (moves) {
+			printf "%s", batch
 			print "isolate", isolate / moves
 			print "rest", (ns - within) / moves
 		}
+		batch = ""
 		isolate = within = moves = 0
 	}
 }

@@ -14,8 +14,9 @@ static void names_add(struct names *names, const char *name)
 	for (i = 0; i < names->nr; i++)
 		if (!strcmp(names->name[i], name))
 			return;
-	if (names->nr < MAX_NAMES)
-		names->name[names->nr++] = name;
+	if (names->nr == MAX_NAMES)
+		die("more than %d different figures", MAX_NAMES);
+	names->name[names->nr++] = name;
 }
 
 void names_scenarios(struct names *names, const struct result_set *set)
@@ -168,6 +169,64 @@ struct json *table_any_run(const struct table *t)
 	for (i = 0; i < t->variants.nr && !run; i++)
 		run = table_run(t, i);
 	return run;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len > end_len && !strcmp(text + len - end_len, end);
+}
+
+/* The largest difference between two runs in any figure that ends in @percentile. */
+static double apart(const struct table *t, int variant, const char *percentile,
+		    const char **figure)
+{
+	double least, most, max = 0;
+	const struct samples *s;
+	size_t n;
+	int i;
+
+	*figure = NULL;
+	for (i = 0; i < t->figures.nr; i++) {
+		const char *name = t->figures.name[i];
+
+		s = ends_with(name, percentile) ? table_samples(t, variant, name) : NULL;
+		if (!s || s->nr < 2 || strcmp(table_cell(t, variant, name)->unit, "ns"))
+			continue;
+		for (n = 0, least = INFINITY, most = 0; n < s->nr; n++) {
+			least = fmin(least, s->values[n]);
+			most = fmax(most, s->values[n]);
+		}
+		if (!*figure || most - least > max) {
+			*figure = name;
+			max = most - least;
+		}
+	}
+	return max;
+}
+
+bool table_agreement(const struct table *t, int variant, char text[TABLE_TEXT])
+{
+	const char *clock = json_get_string(table_any_run(t), "clock");
+	const char *half, *most;
+	double p50, p99;
+	int len;
+
+	if (!clock || strcmp(clock, "instructions"))
+		return false;
+	p50 = apart(t, variant, ".p50", &half);
+	p99 = apart(t, variant, ".p99", &most);
+	if (!half || !most)
+		return false;
+	len = snprintf(text, TABLE_TEXT, "the %zu runs of %s agree within %.0f ns in each p50",
+		       table_runs(t, variant), t->variants.name[variant], p50);
+	if (p50)
+		len += snprintf(text + len, TABLE_TEXT - len, " (%s)", half);
+	len += snprintf(text + len, TABLE_TEXT - len, ", %.0f ns in each p99", p99);
+	if (p99)
+		snprintf(text + len, TABLE_TEXT - len, " (%s)", most);
+	return true;
 }
 
 const char *short_number(double value, const char *unit)

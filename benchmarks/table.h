@@ -47,6 +47,14 @@ struct json *table_run(const struct table *t, int variant);
 /* Any run that did not fail, for what all of them have in common. */
 struct json *table_any_run(const struct table *t);
 
+#define TABLE_TEXT	256
+
+/*
+ * How far the runs of a variant are apart in what they have timed. False where the
+ * clock is not that of the instructions, or there is one run.
+ */
+bool table_agreement(const struct table *t, int variant, char text[TABLE_TEXT]);
+
 /* As many digits as are worth looking at; times with their unit. */
 const char *short_number(double value, const char *unit);
 /* What is to be said of its unit, then. */
