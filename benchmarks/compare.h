@@ -45,5 +45,7 @@ struct compare {
 /* With alpha and threshold set. False where @cmp->error is. */
 bool compare_sets(struct compare *cmp, const struct result_set *a,
 		  const struct result_set *b);
+/* Is there any figure that both sets have? */
+bool compare_has_common(const struct compare *cmp);
 
 #endif

@@ -417,11 +417,19 @@ static void put_distributions(struct page *page, const struct table *t)
 		 "Distributions: how large a share takes longer than so many microseconds (run 1, both axes logarithmic)");
 }
 
-static void put_cell(FILE *out, const struct comparison *c, const char *variant, bool base)
+/* With what a phone shows above it, which has no heads of columns. */
+static void put_cell_start(struct page *page, const struct table *t, int variant)
+{
+	fputs("<td data-v=\"", page->out);
+	put_text(page->out, t->variants.name[variant]);
+	fprintf(page->out, " (%zu)\"", table_runs(t, variant));
+}
+
+static void put_cell(FILE *out, const struct comparison *c, bool base)
 {
 	const struct samples *s = base ? &c->a : &c->b;
 
-	fprintf(out, "<td data-v=\"%s\"%s>", variant, base || !c->verdict ? "" : c->verdict > 0 ?
+	fprintf(out, "%s>", base || !c->verdict ? "" : c->verdict > 0 ?
 		" class=\"better\"" : " class=\"worse\"");
 	if (!s->nr) {
 		fputs("&ndash;</td>", out);
@@ -458,11 +466,11 @@ static void put_row(struct page *page, const struct table *t,
 	fputs("</small></th>", page->out);
 	for (i = 0; i < t->variants.nr; i++) {
 		c = table_cell(t, i, figure);
+		put_cell_start(page, t, i);
 		if (c)
-			put_cell(page->out, c, t->variants.name[i], !i);
+			put_cell(page->out, c, !i);
 		else
-			fprintf(page->out, "<td data-v=\"%s\">&ndash;</td>",
-				t->variants.name[i]);
+			fputs(">&ndash;</td>", page->out);
 	}
 	fputs("</tr>\n", page->out);
 }

@@ -421,7 +421,7 @@ static void test_compare(void)
 	make_set(&b, "x", "g", BETTER_LOWER, low, 3);
 	make_set(&a, "x", "f", BETTER_LOWER, low, 3);
 	cmp = (struct compare) { .alpha = 0.05, .threshold = 5 };
-	check(!compare_sets(&cmp, &a, &b) && strstr(cmp.error, "no figure"),
+	check(compare_sets(&cmp, &a, &b) && !compare_has_common(&cmp),
 	      "nor what has nothing in common");
 
 	make_set_of(&a, "x", "f", "pages", BETTER_LOWER, one, 2);

@@ -71,7 +71,6 @@ static void print_scenario(const struct table *t)
 			print_row(t, t->figures.name[i]);
 }
 
-/* On the clock that counts instructions, runs agree, or something is not under control. */
 static void print_agreement(const struct table *t)
 {
 	char text[TABLE_TEXT];

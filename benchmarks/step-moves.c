@@ -144,7 +144,7 @@ static void refault_figures(struct run *r, struct pass quiet, struct pass after,
 	       moves.mean + ns / pages);
 	if (!r->group.mode->vm)
 		return;
-	figure(r, "refault", "exits", "1/page", BETTER_NONE, exits / pages);
+	figure(r, "refault", "exits", "1/page", BETTER_LOWER, exits / pages);
 	/* Fewer are those of the clock. */
 	if (exits > pages / 10)
 		figure(r, "refault", "each", "ns", BETTER_NONE, ns / exits);
