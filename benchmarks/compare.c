@@ -217,8 +217,8 @@ static void judge(struct compare *cmp, struct comparison *c)
 		return;
 	}
 
-	apart = fabs(c->b.mean - c->a.mean);
 	c->difference = c->b.mean - c->a.mean;
+	apart = fabs(c->difference);
 	/* Of nothing, or of noise, every change is infinitely many percent. */
 	base = fabs(c->a.mean) > c->a.deviation ? fabs(c->a.mean) : 0;
 	if (c->difference)

@@ -417,21 +417,20 @@ static void put_distributions(struct page *page, const struct table *t)
 		 "Distributions: how large a share takes longer than so many microseconds (run 1, both axes logarithmic)");
 }
 
-/* With what a phone shows above it, which has no heads of columns. */
-static void put_cell_start(struct page *page, const struct table *t, int variant)
+static void put_cell(FILE *out, const struct table *t, int variant,
+		     const char *figure)
 {
-	fputs("<td data-v=\"", page->out);
-	put_text(page->out, t->variants.name[variant]);
-	fprintf(page->out, " (%zu)\"", table_runs(t, variant));
-}
+	const struct comparison *c = table_cell(t, variant, figure);
+	const struct samples *s = table_samples(t, variant, figure);
+	bool base = !variant;
 
-static void put_cell(FILE *out, const struct comparison *c, bool base)
-{
-	const struct samples *s = base ? &c->a : &c->b;
-
-	fprintf(out, "%s>", base || !c->verdict ? "" : c->verdict > 0 ?
+	/* With what a phone shows above it, which has no heads of columns. */
+	fputs("<td data-v=\"", out);
+	put_text(out, t->variants.name[variant]);
+	fprintf(out, " (%zu)\"%s>", table_runs(t, variant),
+		base || !c || !c->verdict ? "" : c->verdict > 0 ?
 		" class=\"better\"" : " class=\"worse\"");
-	if (!s->nr) {
+	if (!s) {
 		fputs("&ndash;</td>", out);
 		return;
 	}
@@ -464,14 +463,8 @@ static void put_row(struct page *page, const struct table *t,
 	fputs(" <small>", page->out);
 	put_text(page->out, table_unit(c));
 	fputs("</small></th>", page->out);
-	for (i = 0; i < t->variants.nr; i++) {
-		c = table_cell(t, i, figure);
-		put_cell_start(page, t, i);
-		if (c)
-			put_cell(page->out, c, !i);
-		else
-			fputs(">&ndash;</td>", page->out);
-	}
+	for (i = 0; i < t->variants.nr; i++)
+		put_cell(page->out, t, i, figure);
 	fputs("</tr>\n", page->out);
 }
 
