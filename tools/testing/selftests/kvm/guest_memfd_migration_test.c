@@ -294,15 +294,10 @@ static void test_module_parameter(void)
 static u64 debugfs_moved(struct kvm_vm *vm)
 {
 	char path[128];
-	u64 value = 0;
-	FILE *f;
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/gmem_migrated",
 		 getpid(), vm->fd);
-	f = fopen(path, "r");
-	TEST_ASSERT(f && fscanf(f, "%lu", &value) == 1, "Cannot read %s", path);
-	fclose(f);
-	return value;
+	return gmem_read_ulong(path);
 }
 
 static void test_compact_memory(void)
