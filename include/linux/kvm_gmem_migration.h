@@ -32,7 +32,6 @@ enum kvm_gmem_backend {
 /**
  * struct kvm_gmem_migration - one page that a backend is to relocate
  * @kvm: The VM that the page belongs to.
- * @slot: The memslot that it is bound to.
  * @gfn: Where it is in the address space of the guest.
  * @src: The page frame that holds the content.
  * @dst: The page frame to move it to, ordinary memory of the host.
@@ -41,7 +40,6 @@ enum kvm_gmem_backend {
  */
 struct kvm_gmem_migration {
 	struct kvm *kvm;
-	struct kvm_memory_slot *slot;
 	gfn_t gfn;
 	kvm_pfn_t src;
 	kvm_pfn_t dst;

@@ -366,7 +366,6 @@ static noinline int kvm_gmem_migrate_relocate(struct gmem_binding *b,
 	if (!kvm_gmem_unmap_first(b)) {
 		struct kvm_gmem_migration m = {
 			.kvm	= b->kvm,
-			.slot	= b->slot,
 			.gfn	= b->gfn,
 			.src	= folio_pfn(src),
 			.dst	= folio_pfn(dst),

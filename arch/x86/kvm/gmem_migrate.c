@@ -72,21 +72,21 @@ bool kvm_arch_gmem_guest_owned(kvm_pfn_t pfn)
 int kvm_arch_gmem_copy(struct kvm_gmem_migration *m)
 {
 	struct kvm *kvm = m->kvm;
-	struct kvm_gfn_range range = {
-		.start = m->gfn,
-		.end = m->gfn + 1,
-		.slot = m->slot,
-		.attr_filter = KVM_FILTER_PRIVATE | KVM_FILTER_SHARED,
-	};
 	int ret = KVM_GMEM_MIGRATE_COPY;
+	bool have_rmaps;
 
 	write_lock(&kvm->mmu_lock);
-	/* The shadow MMU may have write-protected the page for its own ends. */
-	if (!kvm_memslots_have_rmaps(kvm))
+	have_rmaps = kvm_memslots_have_rmaps(kvm);
+	if (!have_rmaps)
 		ret = kvm_tdp_mmu_copy_gfn(kvm, m->gfn, m->src, m->dst);
-	else if (kvm_unmap_gfn_range(kvm, &range))
-		kvm_flush_remote_tlbs(kvm);
 	write_unlock(&kvm->mmu_lock);
+
+	/*
+	 * The shadow MMU may have write-protected the page for its own ends. It is not
+	 * asked for the bound memslot: one that is being deleted gets no rmaps any more.
+	 */
+	if (have_rmaps)
+		kvm_zap_gfn_range(kvm, m->gfn, m->gfn + 1);
 
 	return ret;
 }
