@@ -34,7 +34,7 @@ demo: ## show compaction with protected VMs, stock and feature: ARCH=arm64|x86
 bench: ## all benchmarks, within an hour: ARCH=arm64|x86 (resumes)
 	@ARCH=$(ARCH) $(S)/bench full
 
-bench-quick: ## the same on a smaller scale, within ten minutes
+bench-quick: ## five of them on a smaller scale, within ten minutes
 	@ARCH=$(ARCH) $(S)/bench quick
 
 check: ## everything that CI checks; CHECK=glob or ARCH= for a part of it
@@ -64,7 +64,7 @@ unapply: ## take the feature out of the tree at KDIR=dir
 clean: ## remove logs and results
 	@$(S)/clean
 
-distclean: ## remove the whole cache: sources and builds
+distclean: ## remove the whole cache: sources and builds, whoever shares it
 	@$(S)/clean all
 
 .PHONY: help setup source image selftests demo bench bench-quick check lint \

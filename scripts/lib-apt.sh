@@ -96,7 +96,7 @@ apt_fetch() {
 		# From elsewhere: apt does not print what is there already.
 		out=$(cd / && apt-get download --print-uris "$pkg" 2> /dev/null |
 			awk '{ print $2 }') || true
-		[[ -n $out ]] || die "Debian has no package $pkg (any more)"
+		[[ -n $out ]] || die "Debian has no package $pkg (any more)$([[ $pkg != linux-source-* ]] || echo ": name another source with KSRC=")"
 		if [[ ! -f $dir/$out ]]; then
 			note "downloading $pkg"
 			# Another try goes on with what there is of it.

@@ -13,7 +13,13 @@ kbase=7.3
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cache=${GMEM_CACHE:-$repo/build}
-mkdir -p "$cache"
+# What is in it is ours, and make distclean removes it.
+if [[ -n ${GMEM_CACHE:-} && -d $cache && ! -d $cache/lock &&
+      -n $(find "$cache/" -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit) ]]; then
+	echo "$(basename "$0"): GMEM_CACHE=$cache has other things in it: name a directory that is empty, or not there" >&2
+	exit 1
+fi
+mkdir -p "$cache/lock"
 cache=$(cd "$cache" && pwd -P)
 # Logs and results belong to the checkout, even where the cache is shared.
 build=$repo/build
@@ -38,8 +44,9 @@ gmem_bench() {
 	local dir=$build/benchmarks/$1 args=()
 
 	[[ $1 == host ]] || args=("ARCH=$1")
-	# Without the ARCH= that one of our make targets was called with.
-	env -u MAKEFLAGS -u ARCH make -s -C "$repo/benchmarks" "${args[@]}" O="$dir" >&2 || exit
+	# Without the ARCH= that one of our make targets was called with, and without
+	# what somebody else's kernel is built with.
+	env -u MAKEFLAGS -u ARCH -u CROSS_COMPILE make -s -C "$repo/benchmarks" "${args[@]}" O="$dir" >&2 || exit
 	echo "$dir/gmem-bench"
 }
 
@@ -76,7 +83,6 @@ tmpdir() {
 lock() {
 	local fd
 
-	mkdir -p "$cache/lock"
 	exec {fd}> "$cache/lock/$1"
 	if ! flock -w 2 "$fd"; then
 		note "waiting for another run that uses $1"

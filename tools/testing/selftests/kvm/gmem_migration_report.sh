@@ -6,7 +6,7 @@
 # Have memory compacted for a minute, or so many seconds, while VMs run whose
 # guest_memfd is migratable, and say what became of their pages: for hardware on
 # which nobody has tried it yet. Start VMs first, with guests that check their
-# memory. See Documentation/virt/kvm/guest-memfd-migration.rst.
+# memory. Ctrl-C ends it early. See Documentation/virt/kvm/guest-memfd-migration.rst.
 
 set -eu
 
@@ -18,26 +18,53 @@ die() { echo "$0: $*" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || die "must be root"
 [ -d $tracing/events ] || mount -t tracefs none $tracing
+[ -w /proc/sys/vm/compact_memory ] || die "this kernel has no CONFIG_COMPACTION"
 [ -d $event ] || die "this kernel has no CONFIG_KVM_GMEM_MIGRATION, or no KVM"
 
 tmp=$(mktemp -d)
-trap 'echo 0 > $event/enable; kill $reader 2> /dev/null; rm -rf "$tmp"' EXIT
+reader=
+trap 'echo 0 > $event/enable; kill $reader 2> /dev/null || :; rm -rf "$tmp"' EXIT
+trap 'exit 1' INT TERM HUP
 dmesg > "$tmp/before"
 
+# Counts of "backend mode ret microseconds", as the trace itself would fill a disk.
+mkfifo "$tmp/trace"
 cat $tracing/trace_pipe > "$tmp/trace" &
 reader=$!
+awk '
+	/LOST [0-9]+ EVENTS/ { sub(/.*LOST /, ""); lost += $1 }
+	/kvm_gmem_migrate_folio:/ {
+		for (i = 1; i <= NF; i++)
+			if (split($i, field, "=") == 2)
+				value[field[1]] = field[2]
+		n[value["backend"] " " value["mode"] " " value["ret"] " " \
+		  int(value["duration_ns"] / 1000)]++
+	}
+	END {
+		for (i in n)
+			print i, n[i]
+		print "lost", lost + 0
+	}' < "$tmp/trace" > "$tmp/attempts" &
+counter=$!
 echo 1 > $event/enable
 
 rounds=0
-end=$(($(date +%s) + seconds))
-while [ "$(date +%s)" -lt $end ]; do
-	echo 1 > /proc/sys/vm/compact_memory
+start=$(date +%s)
+now=$start
+trap 'seconds=0' INT
+while [ $((now - start)) -lt "$seconds" ]; do
+	echo 1 > /proc/sys/vm/compact_memory || [ "$seconds" = 0 ]
 	rounds=$((rounds + 1))
+	now=$(date +%s) || now=$((start + seconds))
 done
+trap 'exit 1' INT
+seconds=$(($(date +%s) - start))
 
 echo 0 > $event/enable
 # What is in the buffers still.
 sleep 1
+kill $reader 2> /dev/null || :
+wait $counter || die "cannot count what was traced: is $tmp full?"
 
 echo "kernel:      $(uname -rv)"
 echo "cpu:         $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)"
@@ -48,22 +75,27 @@ if [ -r /sys/devices/faux/tdx_host/version ]; then
 fi
 echo "migratable:  $(cat /sys/module/kvm/parameters/gmem_migratable)"
 echo "compactions: $rounds in $seconds s"
-echo "events lost: $(sed -n 's/.*LOST \([0-9]*\) EVENTS.*/\1/p' "$tmp/trace" |
-	awk '{ n += $1 } END { print n + 0 }')"
+echo "events lost: $(sed -n 's/^lost //p' "$tmp/attempts")"
 echo
 echo "attempts by backend, mode and ret, with durations in us:"
-grep kvm_gmem_migrate_folio: "$tmp/trace" |
-	sed 's/.*backend=//; s/ .*mode=/ /; s/ret=//; s/duration_ns=//' |
-	sort -k 1,3 -k 4,4n | awk '
+sed '/^lost /d' "$tmp/attempts" | sort -k 1,3 -k 4,4n | awk '
+	# The least duration that so many percent of the attempts do not exceed.
+	function percentile(p, i, sum) {
+		for (i = 1; i < rows; i++) {
+			sum += count[i]
+			if (sum * 100 >= n * p)
+				break
+		}
+		return us[i]
+	}
 	function show() {
 		if (n)
 			printf "%-6s %-11s ret %-4s %8d  p50 %d  p99 %d  max %d\n",
-				b, m, r, n, d[int((n + 1) / 2)] / 1000,
-				d[int((n * 99 + 99) / 100)] / 1000, d[n] / 1000
-		n = 0
+				b, m, r, n, percentile(50), percentile(99), us[rows]
+		n = rows = 0
 	}
 	b " " m " " r != $1 " " $2 " " $3 { show(); b = $1; m = $2; r = $3 }
-	{ d[++n] = $4 }
+	{ us[++rows] = $4; count[rows] = $5; n += $5 }
 	END { show(); if (!NR) print "none" }'
 echo
 echo "counted by the VMs:"
