@@ -26,6 +26,8 @@ build_tools() {
 	setup build
 	need make "${cross}gcc" "${cross}ld" flex bison bc
 	cross_compile=$cross
+	# All is built with gcc, whatever the environment has for other kernels.
+	unset LLVM LLVM_IAS
 	make_args=("ARCH=$karch" "CROSS_COMPILE=$cross")
 	if command -v ccache > /dev/null; then
 		make_args+=("CC=ccache ${cross}gcc" "HOSTCC=ccache gcc")
