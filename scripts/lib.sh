@@ -13,11 +13,10 @@ kbase=7.3
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cache=${GMEM_CACHE:-$repo/build}
-# What is in it is ours, and make distclean removes it.
-if [[ -n ${GMEM_CACHE:-} && -d $cache && ! -d $cache/lock &&
-      -n $(find "$cache/" -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit) ]]; then
-	echo "$(basename "$0"): GMEM_CACHE=$cache has other things in it: name a directory that is empty, or not there" >&2
-	exit 1
+# What distclean may remove: a directory that was not there before, or empty.
+if [[ ! -d $cache || -z $(find "$cache/" -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit) ]]; then
+	mkdir -p "$cache"
+	touch "$cache/.gmem-cache"
 fi
 mkdir -p "$cache/lock"
 cache=$(cd "$cache" && pwd -P)
