@@ -220,7 +220,9 @@ static void judge(struct compare *cmp, struct comparison *c)
 	c->difference = c->b.mean - c->a.mean;
 	apart = fabs(c->difference);
 	/* Of nothing, or of noise, every change is infinitely many percent. */
-	base = fabs(c->a.mean) > c->a.deviation ? fabs(c->a.mean) : 0;
+	base = fabs(c->a.mean);
+	if (base <= fmax(c->a.deviation, resolution(c->unit)))
+		base = 0;
 	if (c->difference)
 		c->difference *= 100 / base;
 	c->p = stats_welch_p(c->a.values, c->a.nr, c->b.values, c->b.nr);
