@@ -180,7 +180,8 @@ static void put_success(struct page *page, const struct table *t)
 		"set ylabel 'percent'\nset border 3\nset tics nomirror\n"
 		"set grid ytics lc rgb '#dddddd'\n"
 		"set key outside top center horizontal\n"
-		"set xtics noenhanced\nplot ", n);
+		"set xtics noenhanced%s\nplot ", n,
+		n > 5 ? " rotate by -40 font ',11'" : "");
 	for (v = 0; v < t->variants.nr; v++)
 		fprintf(gp, "%s$s using %d:xtic(1) lc rgb '%s' title '%s'",
 			v ? ", " : "", v + 2, colors[v % ARRAY_SIZE(colors)],
