@@ -218,6 +218,9 @@ void contig_offline(struct contig_tries *tries)
 			continue;
 		start = now_seconds();
 		ret = write_text(state, "offline");
+		/* It has a hole, whatever is in it: the kernel takes no such block. */
+		if (ret == -EINVAL)
+			continue;
 		add_try(tries, start, !ret);
 		/* The others would be tried with less memory to move to. */
 		if (!ret && write_text(state, "online_movable")) {
