@@ -24,6 +24,7 @@
 #define COMPACT		"/proc/sys/vm/compact_memory"
 #define PROACTIVENESS	"/proc/sys/vm/compaction_proactiveness"
 #define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
+#define SYSRQ		"/proc/sysrq-trigger"
 #define PARAM		"/sys/module/kvm/parameters/gmem_migratable"
 
 /*
@@ -888,12 +889,13 @@ u64 gmem_cma_sweep(void)
 
 static u64 cma_hold(const char *dir)
 {
+	u64 nr = 0, chunk;
 	char path[600];
-	u64 nr = 0;
 
 	snprintf(path, sizeof(path), "%s/alloc", dir);
-	while (gmem_write_ulong(path, CMA_CHUNK))
-		nr += CMA_CHUNK;
+	for (chunk = CMA_CHUNK; chunk; chunk /= 2)
+		while (gmem_write_ulong(path, chunk))
+			nr += chunk;
 	return nr;
 }
 
@@ -1287,10 +1289,20 @@ void gmem_assert_raced(u64 moved)
  * Fault injection
  */
 
-/* A page that stays poisoned is in the way of all who allocate ranges later. */
+/*
+ * A page that stays poisoned is in the way of all who allocate ranges later. The kernel
+ * takes the last reference that it finds for that of the error. So first have pages
+ * leave the CPUs' batches for the LRU lists, which compaction does.
+ */
 void gmem_unpoison(u64 pfn)
 {
-	gmem_write_ulong("/sys/kernel/debug/hwpoison/unpoison-pfn", pfn);
+	int i;
+
+	for (i = 0; gmem_kpageflags(pfn) & BIT_ULL(KPF_HWPOISON); i++) {
+		TEST_ASSERT(i < 10, "pfn %#lx stays poisoned", pfn);
+		gmem_compact();
+		gmem_write_ulong("/sys/kernel/debug/hwpoison/unpoison-pfn", pfn);
+	}
 }
 
 /* Move what is on the page elsewhere, and take the page out of use. */
@@ -1431,6 +1443,13 @@ static void restore_environment(void)
 		gmem_write_ulong(MIN_FREE, old_min_free);
 }
 
+/* Where everything is that runs or waits: the kernel prints it, if it can. */
+static void show_tasks(void)
+{
+	gmem_write_file(SYSRQ, "l");
+	gmem_write_file(SYSRQ, "t");
+}
+
 static int run_one(const struct gmem_test *test)
 {
 	time_t end = time(NULL) + (test->seconds ?: 300);
@@ -1447,6 +1466,7 @@ static int run_one(const struct gmem_test *test)
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		if (time(NULL) > end) {
 			ksft_print_msg("%s: hung\n", test->name);
+			show_tasks();
 			kill(pid, SIGKILL);
 			waitpid(pid, &status, 0);
 			return KSFT_FAIL;
