@@ -4,6 +4,8 @@
 
 ARCH ?= arm64
 KIND ?= feature
+# Kernel developers may have one of the kernel's in their environment.
+arch = $(if $(filter arm64 x86,$(ARCH)),$(ARCH),$(error ARCH is "$(ARCH)", and can be arm64 or x86))
 S := scripts
 export GMEM_CACHE KSRC
 # The last line of some targets is what they made.
@@ -23,22 +25,22 @@ source: ## fetch the Linux 7.3 source; make the stock and the feature tree
 	@$(S)/source
 
 image: ## build a kernel: ARCH=arm64|x86 KIND=stock|feature|debug|bpf
-	@$(S)/image $(ARCH) $(KIND)
+	@$(S)/image $(arch) $(KIND)
 
 selftests: ## build the KVM selftests for ARCH=arm64|x86
-	@$(S)/build-selftests $(ARCH)
+	@$(S)/build-selftests $(arch)
 
 demo: ## show compaction with protected VMs, stock and feature: ARCH=arm64|x86
-	@$(S)/demo $(ARCH)
+	@$(S)/demo $(arch)
 
 bench: ## all benchmarks, within an hour: ARCH=arm64|x86 (resumes)
-	@ARCH=$(ARCH) $(S)/bench full
+	@ARCH=$(arch) $(S)/bench full
 
 bench-quick: ## five of them on a smaller scale, within ten minutes
-	@ARCH=$(ARCH) $(S)/bench quick
+	@ARCH=$(arch) $(S)/bench quick
 
 check: ## everything that CI checks; CHECK=glob or ARCH= for a part of it
-	@$(S)/check "$(CHECK)" $(if $(filter command%,$(origin ARCH)),$(ARCH))
+	@$(S)/check "$(CHECK)" $(if $(filter command%,$(origin ARCH)),$(arch))
 
 lint: ## checkpatch, sparse, W=1 and shellcheck
 	@$(S)/lint

@@ -26,6 +26,7 @@ qemu_find() {
 	case $1 in
 	arm64) prog="qemu-system-aarch64" ;;
 	x86) prog="qemu-system-x86_64" ;;
+	*) die "no such architecture: $1" ;;
 	esac
 	qemu=("$prog")
 	if command -v "$prog" > /dev/null && (($(qemu_major "$prog") >= $2)); then

@@ -15,10 +15,9 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cache=${GMEM_CACHE:-$repo/build}
 # What distclean may remove: a directory that was not there before, or empty.
 if [[ ! -d $cache || -z $(find "$cache/" -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit) ]]; then
-	mkdir -p "$cache"
-	touch "$cache/.gmem-cache"
+	mkdir -p "$cache" && touch "$cache/.gmem-cache" || exit
 fi
-mkdir -p "$cache/lock"
+mkdir -p "$cache/lock" || exit
 cache=$(cd "$cache" && pwd -P)
 # Logs and results belong to the checkout, even where the cache is shared.
 build=$repo/build
@@ -31,6 +30,10 @@ series=$patchdir/series
 mirror_dirs=(mm virt arch include lib drivers tools Documentation)
 
 export LC_ALL=C
+# git must never take the checkout around the cache for one of its trees, nor ask for a
+# signature of a commit in them.
+export GIT_CEILING_DIRECTORIES=$cache:$cache/tmp
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=commit.gpgsign GIT_CONFIG_VALUE_0=false
 
 me=$(basename "$0")
 
@@ -73,8 +76,6 @@ need() {
 tmpdir() {
 	mkdir -p "$cache/tmp"
 	tmp=$(mktemp -d "$cache/tmp/$me.XXXXXX")
-	# git must never take the checkout around the cache for its own.
-	export GIT_CEILING_DIRECTORIES=$cache/tmp
 	trap 'rm -rf "$tmp"' EXIT
 }
 
