@@ -7,6 +7,7 @@
  * memory. Unlike that, the page is not pinned: it stays where it is because the
  * page cache holds it, and guest_memfd tells before it goes or moves.
  */
+#include <linux/error-injection.h>
 #include <linux/kvm_gmem_migration.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
@@ -245,3 +246,4 @@ int pkvm_gmem_migrate(struct kvm_gmem_migration *m)
 
 	return ret;
 }
+ALLOW_ERROR_INJECTION(pkvm_gmem_migrate, ERRNO);

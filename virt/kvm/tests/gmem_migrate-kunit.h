@@ -20,6 +20,7 @@
 #include <linux/memcontrol.h>
 #include <linux/mmzone.h>
 #include <linux/nodemask.h>
+#include <linux/page-isolation.h>
 
 #define GMEM_TEST_VMS		2
 /* Bindings do not start at 0, neither in the file nor in the guest. */
@@ -1278,6 +1279,36 @@ static void gmem_test_disable_unbound(struct kunit *test)
 	gmem_test_disable(test, false);
 }
 
+static bool gmem_test_isolates(struct folio *folio)
+{
+	struct page *page = folio_page(folio, 0);
+	unsigned long step = 1;
+
+	return !page_is_unmovable(page_zone(page), page,
+				  PB_ISOLATE_MODE_MEM_OFFLINE, &step);
+}
+
+/*
+ * A block with an unmovable mapping's folio is not isolated in vain. A folio that can
+ * be evicted is not asked for its mapping.
+ */
+static void gmem_test_isolation(struct kunit *test)
+{
+	struct gmem_test *t = test->priv;
+
+	gmem_test_add_folios(test);
+	folio_set_lru(t->src);
+	KUNIT_EXPECT_TRUE(test, gmem_test_isolates(t->src));
+
+	mapping_set_unmovable(t->mapping);
+	KUNIT_EXPECT_FALSE(test, gmem_test_isolates(t->src));
+	folio_clear_unevictable(t->src);
+	KUNIT_EXPECT_TRUE(test, gmem_test_isolates(t->src));
+
+	folio_clear_lru(t->src);
+	folio_set_unevictable(t->src);
+}
+
 static struct kunit_case gmem_migrate_test_cases[] = {
 	KUNIT_CASE_PARAM(gmem_test_success, gmem_test_mode_gen_params),
 	KUNIT_CASE(gmem_test_backend_says_copy),
@@ -1309,6 +1340,7 @@ static struct kunit_case gmem_migrate_test_cases[] = {
 	KUNIT_CASE(gmem_test_bind_migration),
 	KUNIT_CASE(gmem_test_disable_bound),
 	KUNIT_CASE(gmem_test_disable_unbound),
+	KUNIT_CASE(gmem_test_isolation),
 	{},
 };
 

@@ -8,6 +8,7 @@
 #include "processor.h"
 
 #define NR_PAGES	512
+#define NR_RACES	30
 
 static void test_flags_refused(void)
 {
@@ -136,7 +137,18 @@ static void test_code_and_tables_4_vcpus(void)
 	run_gmem(4, true, true, GMEM_MIGRATABLE_FLAGS);
 }
 
-/* Touches one page, then the next that the host asks for, for ever. */
+/* Touch one page, then the next that the host asks for, for ever. */
+static void guest_probe_pages(struct gmem_ctl *ctl)
+{
+	for (;;) {
+		u64 page = READ_ONCE(ctl->probe);
+
+		GUEST_SYNC_ARGS(GMEM_STAGE_VERIFIED,
+				READ_ONCE(*(u64 *)(ctl->gva + page * SZ_4K)),
+				0, 0, 0);
+	}
+}
+
 static void guest_probe(u64 id, struct gmem_ctl *ctl)
 {
 	u64 page;
@@ -145,13 +157,7 @@ static void guest_probe(u64 id, struct gmem_ctl *ctl)
 	for (page = 0; page < ctl->nr_pages / 2; page++)
 		gmem_guest_write_page(ctl, id, page, 0, true);
 	GUEST_SYNC(GMEM_STAGE_FILLED);
-
-	for (;;) {
-		page = READ_ONCE(ctl->probe);
-		GUEST_SYNC_ARGS(GMEM_STAGE_VERIFIED,
-				READ_ONCE(*(u64 *)(ctl->gva + page * SZ_4K)),
-				0, 0, 0);
-	}
+	guest_probe_pages(ctl);
 }
 
 static u64 probe(struct gmem_vm *gvm, u64 page)
@@ -366,6 +372,132 @@ static void test_mapping_after_death(void)
 	kvm_munmap(rest.mem, NR_PAGES * SZ_4K);
 }
 
+/* vCPU 0 touches every page once; the others can tell whose it is afterwards. */
+static void guest_touch(u64 id, struct gmem_ctl *ctl)
+{
+	u64 page;
+
+	gmem_guest_init(ctl);
+	GUEST_SYNC(GMEM_STAGE_FILLED);
+	for (page = 0; !id && page < ctl->nr_pages; page++) {
+		WRITE_ONCE(ctl->vcpu[0].pages, page);
+		WRITE_ONCE(*(u64 *)(ctl->gva + page * SZ_4K), GMEM_MAGIC);
+	}
+	guest_probe_pages(ctl);
+}
+
+/* Until it has touched all of them, or one that was taken away again at once. */
+static void *touch_thread(void *arg)
+{
+	struct gmem_vm *gvm = arg;
+	struct kvm_vcpu *vcpu = gvm->vcpus[0];
+
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	TEST_ASSERT(!_vcpu_run(vcpu) ||
+		    (errno == EFAULT &&
+		     vcpu->run->exit_reason == KVM_EXIT_MEMORY_FAULT),
+		    "KVM_RUN: errno %d, exit reason %u", errno,
+		    vcpu->run->exit_reason);
+	WRITE_ONCE(gvm->stage[0], GMEM_STAGE_VERIFIED);
+	return NULL;
+}
+
+static struct gmem_vm *start_touching(void)
+{
+	struct gmem_vm *gvm;
+
+	require_pkvm_gmem();
+	gvm = pkvm_create(.nr_vcpus = 4, .nr_pages = NR_PAGES,
+			  .flags = GMEM_MIGRATABLE_FLAGS, .slot0_gmem = true,
+			  .guest_code = guest_touch);
+	gmem_vm_fill(gvm);
+	kvm_pthread_create(&gvm->threads[0], NULL, touch_thread, gvm);
+	return gvm;
+}
+
+/*
+ * Punch the page that the guest touches next. What the host finds free is not the
+ * guest's any more: a page that was donated late would be.
+ */
+static void test_punch_race(void)
+{
+	u64 page, value, holes = 0;
+	struct gmem_vm *gvm;
+	int i, code, vcpu;
+
+	for (i = 0; i < NR_RACES; i++) {
+		gvm = start_touching();
+		while (READ_ONCE(gvm->stage[0]) != GMEM_STAGE_VERIFIED) {
+			page = READ_ONCE(gvm->ctl->vcpu[0].pages) + 1;
+			if (page < NR_PAGES)
+				gmem_vm_punch(gvm, page, 1);
+		}
+		kvm_pthread_join(gvm->threads[0], NULL);
+
+		vcpu = 1;
+		for (page = 0; page < gvm->ctl->vcpu[0].pages; page++) {
+			if (gmem_read_signal(gvm->mem + page * PAGE_WORDS,
+					     &value, &code))
+				continue;
+			TEST_ASSERT(!value, "Page %lu, punched, reads %lx",
+				    page, value);
+			holes++;
+			if (vcpu == gvm->opts.nr_vcpus)
+				continue;
+			gvm->ctl->probe = page;
+			gmem_vm_run_to_fault(gvm, vcpu++, EFAULT, page, 1);
+		}
+		gmem_vm_free(gvm);
+	}
+	ksft_print_msg("%lu pages were donated and taken\n", holes);
+}
+
+/* The same for the close of the file, and the last pages that the guest has touched. */
+static void test_close_race(void)
+{
+	struct gmem_vm *gvm;
+	u64 last, races = 0;
+	int i, vcpu;
+
+	for (i = 0; i < NR_RACES; i++) {
+		gvm = start_touching();
+		while (READ_ONCE(gvm->ctl->vcpu[0].pages) < 4 + i * 4)
+			;
+		gmem_vm_close_fd(gvm);
+		kvm_pthread_join(gvm->threads[0], NULL);
+
+		last = gvm->ctl->vcpu[0].pages;
+		races += last < NR_PAGES - 1;
+		for (vcpu = 1; vcpu < gvm->opts.nr_vcpus; vcpu++) {
+			gvm->ctl->probe = last - vcpu;
+			gmem_vm_run_to_fault(gvm, vcpu, EFAULT, last - vcpu, 1);
+		}
+		gmem_vm_free(gvm);
+	}
+	ksft_print_msg("%lu of %d closed while the guest touched pages\n", races, i);
+	TEST_ASSERT(races, "The guest was always done before");
+}
+
+/* What is bound to a VM that has run stays so: unbound pages are nobody's. */
+static void test_slot_stays(void)
+{
+	struct gmem_vm *gvm = create_probe(GMEM_MIGRATABLE_FLAGS);
+	int r;
+
+	r = __vm_set_user_memory_region2(gvm->vm, GMEM_SLOT, KVM_MEM_GUEST_MEMFD,
+					 GMEM_GPA, 0, gvm->mem, gvm->fd, 0);
+	TEST_ASSERT(r && errno == EPERM, "Deleting the slot: %d errno %d", r,
+		    errno);
+	r = __vm_set_user_memory_region2(gvm->vm, GMEM_SLOT, KVM_MEM_GUEST_MEMFD,
+					 GMEM_GPA + SZ_1G, NR_PAGES * SZ_4K,
+					 gvm->mem, gvm->fd, 0);
+	TEST_ASSERT(r && (errno == EPERM || errno == EINVAL),
+		    "Moving the slot: %d errno %d", r, errno);
+	gmem_compact();
+	TEST_ASSERT(probe(gvm, 3) == gmem_word(3, 0, 0), "Page 3 has changed");
+	gmem_vm_free(gvm);
+}
+
 static u64 mem_free_pages(void)
 {
 	/* Pages that were just freed hide in the lists of the CPUs. */
@@ -454,6 +586,9 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(close),
 	GMEM_TEST(close_keeps_mapping),
 	GMEM_TEST(mapping_after_death),
+	GMEM_TEST(punch_race),
+	GMEM_TEST(close_race),
+	GMEM_TEST(slot_stays),
 	GMEM_TEST(no_leak),
 	GMEM_TEST(several_vms),
 };

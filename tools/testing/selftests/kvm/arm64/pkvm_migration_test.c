@@ -14,7 +14,8 @@
 #define MOVE_SECONDS	60
 #define MIN_WIPED_PAGES	16
 #define TRACE_DIR	"/sys/kernel/tracing"
-#define TRACE_EVENT	TRACE_DIR "/events/kvm/kvm_gmem_migrate_folio/enable"
+#define TRACE_MOVES	TRACE_DIR "/events/kvm/kvm_gmem_migrate_folio/enable"
+#define TRACE_FAULTS	TRACE_DIR "/events/kvm/kvm_guest_fault/enable"
 
 static u64 test_pages = 2048;
 static u64 total_moves = 100000;
@@ -116,6 +117,53 @@ static void test_stopped_vcpus(void)
 	gmem_vm_free(gvm);
 }
 
+/* The hexadecimal number behind "@name" and any of " =:" in a trace line. */
+static bool trace_field(const char *line, const char *name, u64 *value)
+{
+	const char *p = strstr(line, name);
+
+	if (!p)
+		return false;
+	p += strlen(name);
+	p += strspn(p, " =:");
+	*value = strtoull(p, NULL, 16);
+	return true;
+}
+
+static void trace_start(const char *enable)
+{
+	gmem_write_file(TRACE_DIR "/buffer_size_kb", "4096");
+	gmem_write_file(TRACE_DIR "/trace", "\n");
+	__TEST_REQUIRE(gmem_write_file(enable, "1"), "No %s", enable);
+}
+
+static FILE *trace_stop(const char *enable)
+{
+	FILE *f;
+
+	gmem_write_file(enable, "0");
+	f = fopen(TRACE_DIR "/trace", "r");
+	TEST_ASSERT(f, "Cannot read the trace, errno %d", errno);
+	return f;
+}
+
+/*
+ * Whoever finds a page on the move waits at EL2: the host's KVM has no fault of
+ * pages that the guest has.
+ */
+static void assert_no_faults(struct gmem_vm *gvm, FILE *trace)
+{
+	char line[512];
+	u64 ipa;
+
+	while (fgets(line, sizeof(line), trace))
+		TEST_ASSERT(!trace_field(line, "kvm_guest_fault: ipa", &ipa) ||
+			    ipa < GMEM_GPA ||
+			    ipa >= GMEM_GPA + gvm->nr_pages * SZ_4K,
+			    "The host has seen a fault: %s", line);
+	fclose(trace);
+}
+
 static void run_writers(u32 nr_vcpus, bool slot0, bool two_slots)
 {
 	struct gmem_vm *gvm;
@@ -126,9 +174,11 @@ static void run_writers(u32 nr_vcpus, bool slot0, bool two_slots)
 			  .flags = GMEM_MIGRATABLE_FLAGS, .slot0_gmem = slot0,
 			  .two_slots = two_slots);
 	gmem_vm_fill(gvm);
+	trace_start(TRACE_FAULTS);
 	gmem_vm_start(gvm);
 	moved = gmem_force_moves(gvm->vm, 2 * test_pages, MOVE_SECONDS);
 	gmem_vm_stop(gvm);
+	assert_no_faults(gvm, trace_stop(TRACE_FAULTS));
 	assert_moves(gvm, test_pages, moved);
 	gmem_vm_free(gvm);
 }
@@ -239,7 +289,7 @@ static void guest_shared(u64 id, struct gmem_ctl *ctl)
 
 static void test_shared_pages_stay_shared(void)
 {
-	u64 round, page, moved, value, *p;
+	u64 round, page, moved, value, pfn[NR_SHARED], shared_moved = 0, *p;
 	struct gmem_vm *gvm;
 	int sig, code;
 
@@ -249,6 +299,7 @@ static void test_shared_pages_stay_shared(void)
 			  .guest_code = guest_shared);
 	for (round = 0; round < 3; round++) {
 		gmem_vm_run_to(gvm, 0, GMEM_STAGE_SHARED);
+		gmem_get_pfns(gvm->mem, NR_SHARED, pfn);
 		gmem_force_moves(gvm->vm, test_pages, 2);
 		for (page = 0; page < NR_SHARED; page++) {
 			p = gvm->mem + page * PAGE_WORDS;
@@ -258,6 +309,7 @@ static void test_shared_pages_stay_shared(void)
 			TEST_ASSERT(value == gmem_word(page, 0, 2 * round),
 				    "Shared page %lu reads %lx in round %lu",
 				    page, value, round);
+			shared_moved += gmem_pfn(p) != pfn[page];
 			for (value = 0; value < PAGE_WORDS; value += 64)
 				p[value] = gmem_word(page, value,
 						     2 * round + 1);
@@ -271,6 +323,8 @@ static void test_shared_pages_stay_shared(void)
 	gmem_vm_run_to(gvm, 0, GMEM_STAGE_VERIFIED);
 	moved = gmem_nr_migrated(gvm->vm);
 	assert_moves(gvm, test_pages, moved);
+	ksft_print_msg("%lu shared pages were somewhere else\n", shared_moved);
+	TEST_ASSERT(shared_moved, "No shared page has moved");
 	gmem_vm_free(gvm);
 }
 
@@ -398,6 +452,12 @@ static void test_fail_relocate(void)
 static void test_fail_relocate_again(void)
 {
 	run_failing("kvm_gmem_migrate_relocate", -EAGAIN, 50);
+}
+
+/* The backend gives up, after it was asked. */
+static void test_fail_backend(void)
+{
+	run_failing("pkvm_gmem_migrate", -EBUSY, 50);
 }
 
 static void guest_touch(u64 id, struct gmem_ctl *ctl)
@@ -545,27 +605,12 @@ static void test_host_access_punch(void)
 	run_host_access(true);
 }
 
-/* The hexadecimal number behind "@name" and any of " =:" in a trace line. */
-static bool trace_field(const char *line, const char *name, u64 *value)
+static u64 trace_sources(FILE *trace, u64 *pfns, u64 max)
 {
-	const char *p = strstr(line, name);
-
-	if (!p)
-		return false;
-	p += strlen(name);
-	p += strspn(p, " =:");
-	*value = strtoull(p, NULL, 16);
-	return true;
-}
-
-static u64 trace_sources(u64 *pfns, u64 max)
-{
-	FILE *f = fopen(TRACE_DIR "/trace", "r");
 	char line[512];
 	u64 nr = 0, ret;
 
-	TEST_ASSERT(f, "Cannot read the trace, errno %d", errno);
-	while (nr < max && fgets(line, sizeof(line), f)) {
+	while (nr < max && fgets(line, sizeof(line), trace)) {
 		if (!strstr(line, "kvm_gmem_migrate_folio:"))
 			continue;
 		if (!trace_field(line, " ret", &ret) || ret)
@@ -573,7 +618,7 @@ static u64 trace_sources(u64 *pfns, u64 max)
 		if (trace_field(line, "src_pfn", &pfns[nr]))
 			nr++;
 	}
-	fclose(f);
+	fclose(trace);
 	return nr;
 }
 
@@ -588,28 +633,22 @@ static u64 trace_sources(u64 *pfns, u64 max)
  */
 static void test_source_is_wiped(void)
 {
-	u64 *pfns, page[PAGE_WORDS], nr, i, w, left, zero = 0, read_ok = 0;
+	u64 *pfns, page[PAGE_WORDS], nr, i, w, left, zero = 0, read_ok = 0, *lost;
 	struct gmem_vm *gvm;
 	int fd;
 
 	require_pkvm_gmem();
-	__TEST_REQUIRE(gmem_write_file(TRACE_EVENT, "1"), "No %s",
-		       TRACE_EVENT);
 	fd = open("/dev/mem", O_RDONLY);
 	__TEST_REQUIRE(fd >= 0, "No /dev/mem, errno %d", errno);
 	pfns = calloc(4 * test_pages, sizeof(*pfns));
 	TEST_ASSERT(pfns, "No memory for pfns");
 
-	gvm = create(1, test_pages, true);
-	gmem_vm_fill(gvm);
-	gmem_write_file(TRACE_DIR "/buffer_size_kb", "4096");
-	gmem_write_file(TRACE_DIR "/trace", "\n");
-	gmem_vm_start(gvm);
+	gvm = create_touch(&lost);
+	gmem_vm_run_to(gvm, 0, GMEM_STAGE_FILLED);
+	trace_start(TRACE_MOVES);
 	gmem_force_moves(gvm->vm, test_pages, MOVE_SECONDS);
-	gmem_vm_stop(gvm);
-	gmem_write_file(TRACE_EVENT, "0");
 
-	nr = trace_sources(pfns, 4 * test_pages);
+	nr = trace_sources(trace_stop(TRACE_MOVES), pfns, 4 * test_pages);
 	TEST_ASSERT(nr, "No successful move in the trace");
 	for (i = 0; i < nr; i++) {
 		if (pread(fd, page, SZ_4K, pfns[i] * SZ_4K) != SZ_4K)
@@ -633,6 +672,7 @@ static void test_source_is_wiped(void)
 		    "%lu of %lu source pages are zero", zero, read_ok);
 
 	/* The reads took nothing from the guest. */
+	probe_pages(gvm, 1);
 	free(pfns);
 	close(fd);
 	gmem_vm_free(gvm);
@@ -696,6 +736,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(fail_switch_again),
 	GMEM_TEST(fail_relocate),
 	GMEM_TEST(fail_relocate_again),
+	GMEM_TEST(fail_backend),
 	GMEM_TEST(source_is_wiped),
 	GMEM_TEST(memory_failure),
 	GMEM_TEST(soft_offline),
