@@ -11,8 +11,9 @@
 # The machine's own Debian release, mirror and keyring.
 apt_machine() {
 	[[ -z ${apt_suite:-} ]] || return 0
-	command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null ||
+	if ! command -v apt-get > /dev/null || ! command -v dpkg-deb > /dev/null; then
 		die "packages are Debian's, and this machine has no apt-get or no dpkg-deb"
+	fi
 	# shellcheck source=/dev/null
 	apt_suite=$(. /etc/os-release; echo "${VERSION_CODENAME:-}")
 	[[ -n $apt_suite ]] || die "/etc/os-release names no Debian release"
