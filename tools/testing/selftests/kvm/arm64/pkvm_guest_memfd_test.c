@@ -419,7 +419,7 @@ static struct gmem_vm *start_touching(void)
  * Punch the page that the guest touches next. What the host finds free is not the
  * guest's any more: a page that was donated late would be.
  */
-static void test_punch_race(void)
+static void test_fault_race(void)
 {
 	u64 page, value, holes = 0;
 	struct gmem_vm *gvm;
@@ -453,7 +453,7 @@ static void test_punch_race(void)
 }
 
 /* The same for the close of the file, and the last pages that the guest has touched. */
-static void test_close_race(void)
+static void test_fault_race_file(void)
 {
 	struct gmem_vm *gvm;
 	u64 last, races = 0;
@@ -586,8 +586,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(close),
 	GMEM_TEST(close_keeps_mapping),
 	GMEM_TEST(mapping_after_death),
-	GMEM_TEST(punch_race),
-	GMEM_TEST(close_race),
+	GMEM_TEST(fault_race),
+	GMEM_TEST(fault_race_file),
 	GMEM_TEST(slot_stays),
 	GMEM_TEST(no_leak),
 	GMEM_TEST(several_vms),
