@@ -33,7 +33,9 @@ export LC_ALL=C
 # git must never take the checkout around the cache for one of its trees, nor ask for a
 # signature of a commit in them.
 export GIT_CEILING_DIRECTORIES=$cache:$cache/tmp
-export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=commit.gpgsign GIT_CONFIG_VALUE_0=false
+git_n=${GIT_CONFIG_COUNT:-0}
+export GIT_CONFIG_COUNT=$((git_n + 1))
+export "GIT_CONFIG_KEY_$git_n=commit.gpgsign" "GIT_CONFIG_VALUE_$git_n=false"
 
 me=$(basename "$0")
 
