@@ -15,9 +15,10 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cache=${GMEM_CACHE:-$repo/build}
 # What distclean may remove: a directory that was not there before, or empty.
 if [[ ! -d $cache || -z $(find "$cache/" -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit) ]]; then
-	mkdir -p "$cache" && touch "$cache/.gmem-cache" || exit
+	mkdir -p "$cache"
+	touch "$cache/.gmem-cache"
 fi
-mkdir -p "$cache/lock" || exit
+mkdir -p "$cache/lock"
 cache=$(cd "$cache" && pwd -P)
 # Logs and results belong to the checkout, even where the cache is shared.
 build=$repo/build

@@ -1354,9 +1354,19 @@ static void test_memory_failure(void)
 	gmem_unpoison(pfn);
 }
 
+static bool poison_raced(struct gfile *f, u64 page)
+{
+	int r = poison(f->mem + page * PAGE_WORDS);
+
+	TEST_ASSERT(!r || r == -EAGAIN, "MADV_HWPOISON of page %lu: errno %d",
+		    page, -r);
+	usleep(20000);
+	return !r;
+}
+
 static void test_memory_failure_race(void)
 {
-	const u64 nr = 3;
+	const u64 nr = 6;
 	u64 poisoned = 0, i;
 	struct gfile f;
 
@@ -1368,20 +1378,17 @@ static void test_memory_failure_race(void)
 	gmem_cma_hold();
 	gfile_open_fragmented(&f, test_pages, GMEM_MIGRATABLE_FLAGS);
 	gmem_compacter_start();
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < nr; i += 2) {
 		u64 page = i * 64;
-		int r;
 
-		/* It has something to do after that. The last one left a mark here. */
+		/* It has something to do after that. The last ones left marks here. */
 		kvm_madvise(f.mem, f.nr * SZ_4K, MADV_DONTNEED);
 		gfile_refill(&f, GMEM_MIGRATABLE_FLAGS, 1);
-		r = poison(f.mem + page * PAGE_WORDS);
-		TEST_ASSERT(!r || r == -EAGAIN,
-			    "MADV_HWPOISON of page %lu: errno %d", page, -r);
-		poisoned += !r;
-		usleep(20000);
+		poisoned += poison_raced(&f, page);
+		poisoned += poison_raced(&f, page + 64);
 		gmem_check_pattern(f.mem, 0, page);
-		gmem_check_pattern(f.mem, page + 1, f.nr - page - 1);
+		gmem_check_pattern(f.mem, page + 1, 63);
+		gmem_check_pattern(f.mem, page + 65, f.nr - page - 65);
 	}
 	gmem_mover_stop();
 	ksft_print_msg("%lu of %lu errors injected, %lu moves\n", poisoned, nr,

@@ -450,6 +450,7 @@ static void test_fault_race(void)
 		gmem_vm_free(gvm);
 	}
 	ksft_print_msg("%lu pages were donated and taken\n", holes);
+	TEST_ASSERT(holes, "No page was punched that the guest had");
 }
 
 /* The same for the close of the file, and the last pages that the guest has touched. */
